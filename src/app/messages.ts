@@ -1,0 +1,45 @@
+/**
+ * Messages between the control process and its workers, over Bun's IPC (JSON).
+ *
+ * rule   control speaks first; every `prepare` is answered by `prepared`; descriptors travel beside, on
+ *        the worker's descriptor socket (transport/descriptors.ts), announced by `listen`
+ */
+import type { Config } from "../config/config.ts";
+
+/** First counter slot of each series in a worker's row, by series key such as `route:api`. */
+export type SlotMap = Readonly<Record<string, number>>;
+
+export type ToWorker =
+  | {
+      readonly kind: "start";
+      readonly worker: number;
+      readonly zonePath: string;
+      readonly startedAtMs: number;
+    }
+  /** Check and compile this version, but go on with the old one. */
+  | {
+      readonly kind: "prepare";
+      readonly version: number;
+      readonly config: Config;
+      readonly slots: SlotMap;
+      /** IP addresses known now, by host name. */
+      readonly addresses: Readonly<Record<string, readonly string[]>>;
+    }
+  | { readonly kind: "commit"; readonly version: number }
+  | { readonly kind: "abandon"; readonly version: number }
+  /** The next descriptor on the descriptor socket listens for this listener. `id` is unique in the worker. */
+  | { readonly kind: "listen"; readonly id: string; readonly listener: string; readonly port: number }
+  /** Stop accepting there; connections already accepted go on, without keep-alive. */
+  | { readonly kind: "unlisten"; readonly id: string }
+  /** A name has new addresses: an empty list is never sent. */
+  | { readonly kind: "addresses"; readonly host: string; readonly addresses: readonly string[] }
+  | { readonly kind: "drain"; readonly timeoutMs: number }
+  | { readonly kind: "reopen_logs" };
+
+export type FromWorker =
+  | { readonly kind: "hello" }
+  | { readonly kind: "prepared"; readonly version: number; readonly error: string | undefined }
+  | { readonly kind: "committed"; readonly version: number }
+  | { readonly kind: "listening"; readonly id: string; readonly error: string | undefined }
+  | { readonly kind: "drained" }
+  | { readonly kind: "log"; readonly level: string; readonly area: string; readonly text: string };

@@ -1,0 +1,191 @@
+/**
+ * Fields: the header fields of one message, as they arrived.
+ *
+ * why    a proxy forwards nearly every field untouched, so they stay one text with marks in it:
+ *        nothing is split, lower-cased or rebuilt unless somebody asks for that field
+ * shape  `text` holds lines `Name: value\r\n` between `start` and `end`; four marks and an id a field;
+ *        `low`/`high` say at once which known fields are present
+ * rule   whoever fills it (a protocol reader) has checked every name and value; values are trimmed by
+ *        their marks. Removing a field only marks it dropped; added fields are appended lines.
+ * note   a reader reuses its Fields for its next message: keep strings taken from it, not the object
+ */
+import { ID_DROPPED, ID_UNKNOWN } from "./field-names.table.ts";
+import { fieldIdOf } from "./field-names.ts";
+
+const MARKS_PER_FIELD = 4;
+const FIRST_CAPACITY = 32;
+
+export class Fields {
+  text = "";
+  /** Where the first field line starts in `text`. */
+  start = 0;
+  /** Just past the last field line's CRLF. */
+  end = 0;
+  count = 0;
+  /** Bit `id` is set when a field with that id (under 32) is present. */
+  low = 0;
+  /** The same for ids from 32 on. */
+  high = 0;
+  /** Lines added to the message: each `Name: value\r\n`. */
+  added = "";
+  #marks = new Int32Array(FIRST_CAPACITY * MARKS_PER_FIELD);
+  #ids = new Uint8Array(FIRST_CAPACITY);
+
+  /** Forgets every field; marks come first, `bind` gives them their text. */
+  reset(): void {
+    this.text = "";
+    this.start = 0;
+    this.end = 0;
+    this.count = 0;
+    this.low = 0;
+    this.high = 0;
+    this.added = "";
+  }
+
+  /** Adds the marks of one field: all are offsets into the text that `bind` will set. */
+  // biome-ignore lint/complexity/useMaxParams: five numbers a field, and no object per field on the hot path
+  mark(lineStart: number, nameEnd: number, valueStart: number, valueEnd: number, id: number): void {
+    const index = this.count++;
+    if (index === this.#ids.length) this.#grow();
+    const at = index * MARKS_PER_FIELD;
+    const marks = this.#marks;
+    marks[at] = lineStart;
+    marks[at + 1] = nameEnd;
+    marks[at + 2] = valueStart;
+    marks[at + 3] = valueEnd;
+    this.#ids[index] = id;
+    if (id < 32) this.low |= 1 << id;
+    else this.high |= 1 << (id - 32);
+  }
+
+  bind(text: string, start: number, end: number): void {
+    this.text = text;
+    this.start = start;
+    this.end = end;
+  }
+
+  idAt(index: number): number {
+    return this.#ids[index] as number;
+  }
+
+  nameAt(index: number): string {
+    const at = index * MARKS_PER_FIELD;
+    return this.text.slice(this.#marks[at], this.#marks[at + 1]);
+  }
+
+  valueAt(index: number): string {
+    const at = index * MARKS_PER_FIELD;
+    return this.text.slice(this.#marks[at + 2], this.#marks[at + 3]);
+  }
+
+  /** True when at least one field with this known id is present. */
+  has(id: number): boolean {
+    return id < 32 ? (this.low & (1 << id)) !== 0 : (this.high & (1 << (id - 32))) !== 0;
+  }
+
+  /** Index of the first field with this known id at or after `from`, or -1. */
+  indexOf(id: number, from = 0): number {
+    if (!this.has(id)) return -1;
+    for (let index = from; index < this.count; index++) {
+      if (this.#ids[index] === id) return index;
+    }
+    return -1;
+  }
+
+  /** Value of the first field with this known id. */
+  get(id: number): string | undefined {
+    const index = this.indexOf(id);
+    return index === -1 ? undefined : this.valueAt(index);
+  }
+
+  /** All values of a known id, joined as one list (RFC 9110 §5.3), or undefined when there is none. */
+  joined(id: number): string | undefined {
+    let value: string | undefined;
+    for (let index = this.indexOf(id); index !== -1; index = this.indexOf(id, index + 1)) {
+      value = value === undefined ? this.valueAt(index) : `${value}, ${this.valueAt(index)}`;
+    }
+    return value;
+  }
+
+  /** Value of the first field with this lower-case name, known or not. */
+  find(lowerName: string): string | undefined {
+    const id = fieldIdOf(lowerName);
+    if (id !== ID_UNKNOWN) return this.get(id);
+    for (let index = 0; index < this.count; index++) {
+      if (this.#ids[index] === ID_UNKNOWN && this.#isNamed(index, lowerName)) return this.valueAt(index);
+    }
+    return undefined;
+  }
+
+  /** Takes out every field with this lower-case name. */
+  drop(lowerName: string): void {
+    const id = fieldIdOf(lowerName);
+    if (id !== ID_UNKNOWN && !this.has(id)) return;
+    for (let index = 0; index < this.count; index++) {
+      if (this.#ids[index] === id && (id !== ID_UNKNOWN || this.#isNamed(index, lowerName))) {
+        this.dropAt(index);
+      }
+    }
+    if (id < 32) this.low &= ~(1 << id);
+    else if (id < ID_DROPPED) this.high &= ~(1 << (id - 32));
+  }
+
+  /** Takes out one field; `has` may go on saying yes for its id until `drop` clears it. */
+  dropAt(index: number): void {
+    this.#ids[index] = ID_DROPPED;
+    this.high |= 1 << (ID_DROPPED - 32);
+  }
+
+  /** Adds a field; the caller has checked that name and value are legal. */
+  add(name: string, value: string): void {
+    this.added += `${name}: ${value}\r\n`;
+  }
+
+  /**
+   * The lines to send on: all but the dropped ones and those whose known id is in the mask, then the
+   * added ones. cost: one slice when nothing is left out, else one for each run kept
+   */
+  linesWithout(low: number, high: number): string {
+    const highWithDropped = high | (1 << (ID_DROPPED - 32));
+    if ((this.low & low) === 0 && (this.high & highWithDropped) === 0) {
+      return this.text.slice(this.start, this.end) + this.added;
+    }
+    let out = "";
+    let from = this.start;
+    for (let index = 0; index < this.count; index++) {
+      const id = this.#ids[index] as number;
+      if (((id < 32 ? low >>> id : highWithDropped >>> (id - 32)) & 1) === 0) continue;
+      const lineStart = this.#marks[index * MARKS_PER_FIELD] as number;
+      if (lineStart > from) out += this.text.slice(from, lineStart);
+      from = index + 1 < this.count ? (this.#marks[(index + 1) * MARKS_PER_FIELD] as number) : this.end;
+    }
+    if (from < this.end) out += this.text.slice(from, this.end);
+    return out + this.added;
+  }
+
+  /** Name and value pairs that `linesWithout(0, 0)` would send, for tests and slow paths. */
+  entries(): [name: string, value: string][] {
+    return this.linesWithout(0, 0)
+      .split("\r\n")
+      .filter((line) => line !== "")
+      .map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon), line.slice(colon + 1).trim()];
+      });
+  }
+
+  #isNamed(index: number, lowerName: string): boolean {
+    const at = index * MARKS_PER_FIELD;
+    const length = (this.#marks[at + 1] as number) - (this.#marks[at] as number);
+    return length === lowerName.length && this.nameAt(index).toLowerCase() === lowerName;
+  }
+
+  #grow(): void {
+    const marks = new Int32Array(this.#marks.length * 2);
+    marks.set(this.#marks);
+    this.#marks = marks;
+    const ids = new Uint8Array(this.#ids.length * 2);
+    ids.set(this.#ids);
+    this.#ids = ids;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Exchange: one request and its response, whatever the HTTP version.
+ *
+ * why    every protocol is turned into this at the edge, so that routing, policies, logs and metrics are
+ *        written once; HTTP/2 will be another maker of exchanges and another upstream, nothing else
+ * shape  plain state, one object a request; sessions fill in what arrived, phases what was decided
+ * rule   `requestFields` and `responseFields` belong to their reader: they are valid until the exchange
+ *        ends, and the response's until its connection goes back to the pool
+ */
+import { BODY_NONE, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
+import type { Failure } from "../core/failure.ts";
+import { Fields } from "../core/fields.ts";
+
+/** The client's side of an exchange, as the pipeline sees it. Fulfilled by each downstream session. */
+export interface Downstream {
+  /** Address of the client as known after PROXY protocol; "unix" on a unix socket. */
+  readonly clientIp: string;
+  readonly clientPort: number;
+  readonly isTrusted: boolean;
+  readonly scheme: "http" | "https";
+  readonly listener: string;
+  /** Port the client connected to; 0 on a unix socket. */
+  readonly localPort: number;
+
+  /** Sends a 1xx head; `lines` are field lines. Ignored for clients that cannot take one. */
+  sendInterim(exchange: Exchange, status: number, lines: string): void;
+  /**
+   * Sends the response head, framed by `exchange.sentBodyKind` and `sentBodyLength`, and the first bytes of the
+   * body with it, in one write where that is possible.
+   * out  false when the client is slow: send no more until `downstreamDrained`
+   */
+  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined): boolean;
+  /** Sends body bytes; the session may keep the buffer until written. out  as for `sendHead` */
+  sendBody(exchange: Exchange, bytes: Buffer): boolean;
+  /** Ends the response; `trailers` are field lines or "". */
+  sendEnd(exchange: Exchange, trailers: string): void;
+  /** Makes sure that the client sees an incomplete response as incomplete. */
+  abort(exchange: Exchange): void;
+  /** Stops and restarts the arrival of request body bytes (back-pressure). */
+  pauseRequest(exchange: Exchange): void;
+  resumeRequest(exchange: Exchange): void;
+  /** The client waits for "100 Continue": lets it go on, once. */
+  sendContinue(exchange: Exchange): void;
+  /** After the 101 was sent: bytes both ways are raw from here on. */
+  becomeTunnel(exchange: Exchange): void;
+}
+
+/** The server's side of an exchange. Fulfilled by each upstream session. */
+export interface Upstream {
+  readonly isReused: boolean;
+  /** out  false when the endpoint is slow: send no more until `upstreamDrained` */
+  sendBody(bytes: Buffer): boolean;
+  sendEnd(trailers: string): void;
+  pauseResponse(): void;
+  resumeResponse(): void;
+  /** Gives the exchange up: the connection is closed (HTTP/1) or the stream reset (HTTP/2). */
+  cancel(): void;
+}
+
+/** What downstream sessions tell the pipeline. */
+export interface DownstreamEvents {
+  /** A request head was read; body bytes follow only after this returns. */
+  request(exchange: Exchange): void;
+  requestBody(exchange: Exchange, bytes: Buffer): void;
+  requestEnd(exchange: Exchange, trailers: string): void;
+  downstreamDrained(exchange: Exchange): void;
+  /** The last response byte was handed to the kernel. */
+  responseSent(exchange: Exchange): void;
+  /** The client is gone, or broke the protocol in the middle of its body. */
+  downstreamFailed(exchange: Exchange, failure: Failure): void;
+}
+
+/** What upstream sessions tell the pipeline. */
+export interface UpstreamEvents {
+  /** A connection is there and the request head is on its way: body bytes may follow. */
+  upstreamReady(exchange: Exchange): void;
+  interim(exchange: Exchange, status: number, fields: Fields): void;
+  /** The final response head, with the first body bytes when they came along. `isEnd`: nothing follows. */
+  response(exchange: Exchange, first: Buffer | undefined, isEnd: boolean): void;
+  responseBody(exchange: Exchange, bytes: Buffer): void;
+  responseEnd(exchange: Exchange, trailers: string): void;
+  upstreamDrained(exchange: Exchange): void;
+  upstreamFailed(exchange: Exchange, failure: Failure): void;
+}
+
+const NO_FIELDS = new Fields();
+
+/** What is chosen for an exchange further up; sessions only carry it. */
+export class Exchange<Plan = unknown> {
+  readonly downstream: Downstream;
+  upstream: Upstream | undefined;
+  /** What the pipeline decided: route, snapshot, attempt state. Set in phase `receive`. */
+  plan: Plan | undefined;
+
+  // request, as read
+  method = "";
+  /** Request target as sent by the client. */
+  rawTarget = "";
+  isHttp10 = false;
+  requestFields: Fields = NO_FIELDS;
+  requestBodyKind: BodyKind = BODY_NONE;
+  requestBodyLength = LENGTH_UNKNOWN;
+  /** Lower-case protocol of a well-formed Upgrade request, or "". */
+  upgrade = "";
+  expectsContinue = false;
+
+  // request, as understood (phase `receive`)
+  /** Host without port, lower case. */
+  host = "";
+  /** Host value as sent, with port. */
+  authority = "";
+  /** Normalised path: what is matched and forwarded. */
+  path = "";
+  /** Without "?"; "" when there is none. */
+  query = "";
+  requestId = "";
+
+  // response, as read
+  status = 0;
+  reason = "";
+  isHttp10Response = false;
+  responseFields: Fields = NO_FIELDS;
+  responseBodyKind: BodyKind = BODY_NONE;
+  responseBodyLength = LENGTH_UNKNOWN;
+
+  // response, as sent
+  sentStatus = 0;
+  sentBodyKind: BodyKind = BODY_NONE;
+  /** Length to declare; for HEAD and 304 the length the resource would have. */
+  sentBodyLength = LENGTH_UNKNOWN;
+
+  // life
+  isHeadSent = false;
+  isRequestComplete = false;
+  isResponseComplete = false;
+  isTunnel = false;
+  /** Set once `record` has run: late events for it are ignored. */
+  isOver = false;
+  failure: Failure | undefined;
+
+  // accounting: instants in ms of the monotonic clock, 0 = not reached
+  acceptedAtMs = 0;
+  startedAtMs = 0;
+  connectStartedAtMs = 0;
+  connectedAtMs = 0;
+  sentAtMs = 0;
+  respondedAtMs = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(downstream: Downstream) {
+    this.downstream = downstream;
+  }
+}
