@@ -1,0 +1,79 @@
+/**
+ * Test runner: what `npm test` does.
+ *
+ * why    one command on a fresh machine: get the programs that tests need, run everything, count it
+ * in     arguments go to `bun test`: `npm test -- src/protocol`, `npm test -- -t "chunk"`
+ * out    last line `N passed, N failed[, N skipped]`; exit code 0 only when nothing failed
+ * never  counts a test that could not run as passed: it is skipped, and the reason is named
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { provide } from "./packages.mjs";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+const BUN = join(ROOT, "node_modules", ".bin", "bun");
+/** Everything together; beyond it something hangs, and a run that never ends tells nobody anything. */
+const RUN_MS = 480_000;
+/** One test; process and wire tests start real programs on machines that may be busy. */
+const TEST_MS = 30_000;
+const TAKES_VALUE = new Set([
+  "-t",
+  "--test-name-pattern",
+  "--timeout",
+  "--seed",
+  "--rerun-each",
+  "--preload",
+]);
+
+/** @param {string[]} args */
+function hasPath(args) {
+  return args.some((arg, at) => !arg.startsWith("-") && !TAKES_VALUE.has(args[at - 1] ?? ""));
+}
+
+/** @param {string} file */
+function readTotals(file) {
+  const root = existsSync(file) ? (/<testsuites\b[^>]*>/.exec(readFileSync(file, "utf8"))?.[0] ?? "") : "";
+  const count = (/** @type {string} */ name) =>
+    Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
+  const [tests, failed, skipped] = [count("tests"), count("failures") + count("errors"), count("skipped")];
+  return { passed: tests - failed - skipped, failed, skipped };
+}
+
+function main() {
+  if (!existsSync(BUN)) {
+    console.error("node_modules is missing or incomplete: run `npm ci` first");
+    return 1;
+  }
+  for (const line of provide("test", console.error))
+    console.error(`not here, its tests are skipped: ${line}`);
+  const folder = mkdtempSync(join(tmpdir(), "weir-run-"));
+  const report = join(folder, "junit.xml");
+  const args = process.argv.slice(2);
+  const command = [
+    "test",
+    `--timeout=${TEST_MS}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...args,
+  ];
+  if (!hasPath(args)) command.push("src", "tests", "tools", "bench");
+  const run = spawnSync(BUN, command, {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+    timeout: RUN_MS,
+  });
+  const totals = readTotals(report);
+  rmSync(folder, { recursive: true, force: true });
+  const isTimeout = run.signal !== null && run.status === null;
+  if (isTimeout) console.error(`the tests did not end within ${RUN_MS / 1000} s`);
+  // An error outside any test fails the run without a failed test: it must not vanish from the count.
+  if (run.status !== 0 && totals.failed === 0) totals.failed = 1;
+  const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
+  console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+  return totals.failed === 0 ? 0 : 1;
+}
+
+process.exit(main());
