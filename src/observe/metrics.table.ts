@@ -26,6 +26,8 @@ export interface MetricRow {
   readonly help: string;
   /** Fixed label of this row, next to the block's own. */
   readonly label?: readonly [name: string, value: string];
+  /** One slot a value of this label, in this order; such a row is summed over workers. */
+  readonly each?: { readonly label: string; readonly values: readonly string[] };
   readonly slots: number;
 }
 
@@ -35,7 +37,7 @@ const gauge = (name: string, help: string): MetricRow => ({ name, kind: "gauge",
 const histogram = (name: string, help: string): MetricRow => ({ name, kind: "histogram", help, slots: HISTOGRAM_SLOTS });
 
 const WORKER_ROWS = {
-  failures: { name: "weir_failures_total", kind: "counter", help: "exchanges and connections ended or refused, by reason", slots: FAILURE_CODES.length } as MetricRow,
+  failures: { name: "weir_failures_total", kind: "counter", help: "exchanges and connections ended or refused, by reason", each: { label: "reason", values: FAILURE_CODES }, slots: FAILURE_CODES.length } as MetricRow,
   logDropped: counter("weir_access_log_dropped_total", "access log lines dropped because the sink could not keep up"),
   memoryBytes: gauge("weir_worker_memory_bytes", "resident memory of the worker"),
   bufferedBytes: gauge("weir_worker_buffered_bytes", "bytes waiting in the worker's buffers for a slow reader"),
@@ -101,6 +103,28 @@ export const LISTENER = block(["listener"], LISTENER_ROWS);
 export const ROUTE = block(["route"], ROUTE_ROWS);
 export const ENDPOINT = block(["upstream", "endpoint"], ENDPOINT_ROWS);
 
-/** Block kinds by the first part of a series key: `route:api`, `endpoint:app:127.0.0.1:3000`. */
+/** Block kinds by the first part of a series key: `route:api`, `endpoint:app|127.0.0.1:3000` (`series.ts`). */
 export const BLOCKS = { worker: WORKER, listener: LISTENER, route: ROUTE, endpoint: ENDPOINT } as const;
 export type BlockKind = keyof typeof BLOCKS;
+
+/** Numbers that only the control process knows, next to those counted by workers. */
+export interface ProcessMetricRow {
+  readonly name: string;
+  readonly kind: "counter" | "gauge";
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+const processMetric = (name: string, kind: "counter" | "gauge", help: string, ...labels: string[]): ProcessMetricRow =>
+  ({ name, kind, help, labels });
+
+export const PROCESS = {
+  build: processMetric("weir_build_info", "gauge", "always 1; the labels say what is running", "version", "runtime"),
+  startTime: processMetric("weir_start_time_seconds", "gauge", "when counting began, in seconds since the epoch"),
+  ready: processMetric("weir_ready", "gauge", "1 when every worker accepts, 0 while starting or draining"),
+  workersConfigured: processMetric("weir_workers", "gauge", "workers wanted by the configuration"),
+  workersUp: processMetric("weir_workers_up", "gauge", "workers that run and answer"),
+  workerRestarts: processMetric("weir_worker_restarts_total", "counter", "workers replaced after they died or hung", "worker"),
+  configVersion: processMetric("weir_config_version", "gauge", "number of the configuration in force"),
+  reloads: processMetric("weir_config_reloads_total", "counter", "attempts to change the configuration", "result"),
+} as const;
