@@ -1,0 +1,359 @@
+/**
+ * Reader: HTTP/1 bytes in, events out; one for each direction of a connection.
+ *
+ * why    pulled events keep the caller in charge of the order: it decides when the next pipelined request
+ *        may be read, and nothing is allocated for an event
+ * in     `feed(bytes)` in any cut, `endOfInput()` at FIN
+ * out    `next()` → an EVENT code; what it brought stands in the public fields until the next call
+ * fails  EVENT_FAILED is the last event, after everything that was understood before it
+ * rule   `body` is a view into what was fed; the reader may move bytes inside of it
+ * spec   RFC 9112
+ */
+import {
+  BODY_LENGTH,
+  BODY_NONE,
+  BODY_STREAM,
+  BODY_UNTIL_CLOSE,
+  type BodyKind,
+  LENGTH_UNKNOWN,
+} from "../../core/body.ts";
+import { CR, LF } from "../../core/bytes.ts";
+import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
+import { fieldIdOf } from "../../core/field-names.ts";
+import type { Fields } from "../../core/fields.ts";
+import { ChunkedDecoder } from "./chunked.ts";
+import {
+  declaredLength,
+  declaresForbiddenBody,
+  FRAMING_CHUNKED,
+  FRAMING_NONE,
+  FRAMING_TUNNEL,
+  FRAMING_UNTIL_CLOSE,
+  requestFraming,
+  responseFraming,
+} from "./framing.ts";
+import { type HeadLimits, HeadScanner, SCAN_DONE, SCAN_MORE } from "./head-scanner.ts";
+import { RequestLine, StatusLine } from "./start-line.ts";
+
+/** Nothing more in the bytes given so far. */
+export const EVENT_MORE = 0;
+/** A head: `fields`, the start line's parts and the body's framing are set. */
+export const EVENT_HEAD = 1;
+/** Body bytes: `body`. */
+export const EVENT_BODY = 2;
+/** The message is complete; `trailers` are set. */
+export const EVENT_END = 3;
+/** `failure` says why; the reader is of no more use. */
+export const EVENT_FAILED = 4;
+export type ReaderEvent = 0 | 1 | 2 | 3 | 4;
+
+const IN_HEAD = 0;
+const IN_LENGTH = 1;
+const IN_CHUNKS = 2;
+const IN_TRAILERS = 3;
+const UNTIL_CLOSE = 4;
+const AT_END = 5;
+const TUNNEL = 6;
+const FAILED = 7;
+
+/** Empty lines tolerated before a request line (§2.2 asks for one; old clients send it after a POST). */
+const MAX_EMPTY_LINES = 2;
+const HOST = fieldIdOf("host");
+const NOTHING = Buffer.alloc(0);
+
+export class Reader {
+  readonly requestLine = new RequestLine();
+  readonly statusLine = new StatusLine();
+  bodyKind: BodyKind = BODY_NONE;
+  bodyLength = LENGTH_UNKNOWN;
+  body: Buffer = NOTHING;
+  /** Trailer field lines, checked; forbidden ones left out. */
+  trailers = "";
+  failure: Failure | undefined;
+  /** The response declared a body where none may be: the connection must not carry another exchange. */
+  isSuspect = false;
+  readonly #isRequest: boolean;
+  readonly #head: HeadScanner;
+  readonly #limits: HeadLimits;
+  /** Chunked bodies are the rarer kind: their decoder and trailer scanner are made when one comes. */
+  #chunks: ChunkedDecoder | undefined;
+  #trailerScanner: HeadScanner | undefined;
+  #bytes: Buffer = NOTHING;
+  #position = 0;
+  #end = 0;
+  /** True when #bytes is our own and may be appended to. */
+  #isOwn = false;
+  #state = IN_HEAD;
+  #left = 0;
+  #emptyLines = 0;
+  #method = "";
+
+  constructor(role: "request" | "response", limits: HeadLimits) {
+    this.#isRequest = role === "request";
+    this.#limits = limits;
+    this.#head = new HeadScanner(limits);
+  }
+
+  get fields(): Fields {
+    return this.#head.fields;
+  }
+
+  /** The method of the request that the next response answers: it decides about the body. */
+  expect(method: string): void {
+    this.#method = method;
+  }
+
+  /** True between two messages with no byte of the next one read. */
+  get isIdle(): boolean {
+    return this.#state === IN_HEAD && this.#position === this.#end && this.#head.isAtStart;
+  }
+
+  /** Bytes given but not yet turned into events. */
+  get unread(): number {
+    return this.#end - this.#position;
+  }
+
+  feed(bytes: Buffer): void {
+    if (this.#position === this.#end && (this.#scanner()?.isAtStart ?? true)) {
+      this.#bytes = bytes;
+      this.#position = 0;
+      this.#end = bytes.length;
+      this.#isOwn = false;
+      this.#scanner()?.moveStart(0);
+      return;
+    }
+    this.#append(bytes);
+  }
+
+  /** Joins what is unread (a head begun, or pipelined requests) with new bytes. */
+  #append(bytes: Buffer): void {
+    const scanner = this.#scanner();
+    const from = scanner === undefined ? this.#position : scanner.headStart;
+    const kept = this.#end - from;
+    if (!this.#isOwn || this.#end + bytes.length > this.#bytes.length) {
+      const room = Buffer.allocUnsafe(Math.max(1024, (kept + bytes.length) * 2));
+      this.#bytes.copy(room, 0, from, this.#end);
+      this.#bytes = room;
+      this.#isOwn = true;
+      this.#position -= from;
+      this.#end = kept;
+      scanner?.rebase();
+    }
+    bytes.copy(this.#bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  /** The scanner that is at work now, if any: what it has begun must stay in one piece. */
+  #scanner(): HeadScanner | undefined {
+    if (this.#state === IN_HEAD) return this.#head;
+    return this.#state === IN_TRAILERS ? this.#trailerScanner : undefined;
+  }
+
+  next(): ReaderEvent {
+    switch (this.#state) {
+      case IN_HEAD:
+        return this.#readHead();
+      case IN_LENGTH:
+        return this.#readLength();
+      case IN_CHUNKS:
+        return this.#readChunks();
+      case IN_TRAILERS:
+        return this.#readTrailers();
+      case UNTIL_CLOSE:
+        return this.#readAll();
+      case AT_END:
+        this.#startNext();
+        return EVENT_END;
+      case TUNNEL:
+        return this.#readAll();
+      default:
+        return EVENT_FAILED;
+    }
+  }
+
+  /** The other side has sent FIN: what does that make of the message being read? */
+  endOfInput(): ReaderEvent {
+    if (this.#state === UNTIL_CLOSE) {
+      this.#startNext();
+      return EVENT_END;
+    }
+    if (this.#state === TUNNEL || this.isIdle) return EVENT_MORE;
+    if (this.#state === FAILED) return EVENT_FAILED;
+    const isHead = this.#state === IN_HEAD;
+    if (this.#isRequest) return this.#fail("downstream_closed", isHead ? "in the head" : "in the body");
+    return this.#fail(isHead ? "upstream_reset" : "upstream_cut", `after ${this.#left} bytes short`);
+  }
+
+  #startNext(): void {
+    this.#state = IN_HEAD;
+    this.#emptyLines = 0;
+    this.#head.startHead(this.#position);
+  }
+
+  #readHead(): ReaderEvent {
+    const head = this.#head;
+    if (this.#isRequest && head.isAtStart && !this.#skipEmptyLines()) {
+      return this.#state === FAILED ? EVENT_FAILED : EVENT_MORE;
+    }
+    const result = head.scan(this.#bytes, this.#end);
+    this.#position = head.position;
+    if (result === SCAN_MORE) return EVENT_MORE;
+    if (result !== SCAN_DONE) return this.#failHead(head.failure as Failure);
+    const text = this.#bytes.latin1Slice(head.headStart, head.position);
+    head.fields.bind(text, head.startLineEnd + 2, text.length - 2);
+    const line = text.slice(0, head.startLineEnd);
+    const failure = this.#isRequest ? this.#openRequest(line) : this.#openResponse(line);
+    if (failure === undefined) return EVENT_HEAD;
+    this.#state = FAILED;
+    this.failure = failure;
+    return EVENT_FAILED;
+  }
+
+  /** A failed scan of a response speaks of the upstream, not of the client. */
+  #failHead(failure: Failure): ReaderEvent {
+    this.#state = FAILED;
+    if (this.#isRequest) this.failure = failure;
+    else {
+      const isTooLarge = failure.code === "head_too_large" || failure.code === "target_too_long";
+      const code = isTooLarge ? "h1_response_head_too_large" : "h1_response_head";
+      this.failure = fail(code, `${failure.code}: ${failure.detail}`);
+    }
+    return EVENT_FAILED;
+  }
+
+  /** out  true when a head may start here; false when bytes are missing or the reader failed */
+  #skipEmptyLines(): boolean {
+    while (this.#position < this.#end && this.#bytes[this.#position] === CR) {
+      if (this.#position + 1 === this.#end) return false;
+      if (this.#bytes[this.#position + 1] !== LF) return this.#fail("h1_bad_line_end", "bare CR") === EVENT_MORE;
+      if (++this.#emptyLines > MAX_EMPTY_LINES) {
+        return this.#fail("h1_bad_request_line", "empty lines") === EVENT_MORE;
+      }
+      this.#position += 2;
+      this.#head.startHead(this.#position);
+    }
+    return this.#position < this.#end;
+  }
+
+  #openRequest(line: string): Failure | undefined {
+    const code = this.requestLine.read(line);
+    if (code !== undefined) return fail(code, line.slice(0, 100));
+    const { isHttp10 } = this.requestLine;
+    const hostIndex = this.fields.indexOf(HOST);
+    if (hostIndex === -1) {
+      if (!isHttp10) return fail("h1_host_missing"); // RFC 9112 §3.2
+    } else if (this.fields.indexOf(HOST, hostIndex + 1) !== -1) return fail("h1_host_conflict", "several Host fields");
+    const framing = requestFraming(this.fields, isHttp10);
+    if (typeof framing !== "number") return framing;
+    this.#openBody(framing);
+    return undefined;
+  }
+
+  #openResponse(line: string): Failure | undefined {
+    if (!this.statusLine.read(line)) return fail("h1_response_head", line.slice(0, 100));
+    const { status, isHttp10 } = this.statusLine;
+    const framing = responseFraming(this.fields, status, this.#method, isHttp10);
+    if (typeof framing !== "number") return framing;
+    this.isSuspect = declaresForbiddenBody(this.fields, status);
+    this.#openBody(framing);
+    if (framing === FRAMING_NONE) this.bodyLength = declaredLength(this.fields);
+    return undefined;
+  }
+
+  #openBody(framing: number): void {
+    this.trailers = "";
+    this.bodyLength = LENGTH_UNKNOWN;
+    this.bodyKind = BODY_NONE;
+    if (framing === FRAMING_NONE) this.#state = AT_END;
+    else if (framing === FRAMING_CHUNKED) {
+      this.bodyKind = BODY_STREAM;
+      this.#chunks = new ChunkedDecoder();
+      this.#state = IN_CHUNKS;
+    } else if (framing === FRAMING_UNTIL_CLOSE) {
+      this.bodyKind = BODY_UNTIL_CLOSE;
+      this.#state = UNTIL_CLOSE;
+    } else if (framing === FRAMING_TUNNEL) this.#state = TUNNEL;
+    else {
+      this.bodyKind = BODY_LENGTH;
+      this.bodyLength = framing;
+      this.#left = framing;
+      this.#state = framing === 0 ? AT_END : IN_LENGTH;
+    }
+  }
+
+  #readLength(): ReaderEvent {
+    const available = this.#end - this.#position;
+    if (available === 0) return EVENT_MORE;
+    const length = available < this.#left ? available : this.#left;
+    this.#left -= length;
+    if (this.#left === 0) this.#state = AT_END;
+    return this.#giveBody(this.#position + length);
+  }
+
+  #readAll(): ReaderEvent {
+    return this.#position === this.#end ? EVENT_MORE : this.#giveBody(this.#end);
+  }
+
+  #giveBody(end: number): ReaderEvent {
+    const isWhole = this.#position === 0 && end === this.#bytes.length;
+    this.body = isWhole ? this.#bytes : this.#bytes.subarray(this.#position, end);
+    this.#position = end;
+    return EVENT_BODY;
+  }
+
+  #readChunks(): ReaderEvent {
+    const chunks = this.#chunks as ChunkedDecoder;
+    const start = this.#position;
+    if (!chunks.isBroken && !chunks.isLast) {
+      chunks.decode(this.#bytes, start, this.#end);
+      this.#position = chunks.position;
+      if (chunks.dataEnd > start) {
+        this.body = this.#bytes.subarray(start, chunks.dataEnd);
+        return EVENT_BODY;
+      }
+    }
+    if (chunks.isBroken) return this.#fail(this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk", chunks.detail);
+    if (!chunks.isLast) return EVENT_MORE;
+    this.#state = IN_TRAILERS;
+    this.#trailerScanner = new HeadScanner(this.#limits);
+    this.#trailerScanner.startTrailers(this.#position);
+    return this.#readTrailers();
+  }
+
+  #readTrailers(): ReaderEvent {
+    const head = this.#trailerScanner as HeadScanner;
+    const result = head.scan(this.#bytes, this.#end);
+    this.#position = head.position;
+    if (result === SCAN_MORE) return EVENT_MORE;
+    if (result !== SCAN_DONE) {
+      const { code, detail } = head.failure as Failure;
+      return this.#fail(this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk", `trailers: ${code} ${detail}`);
+    }
+    if (head.fields.count > 0) this.trailers = this.#trailerLines(head);
+    this.#startNext();
+    return EVENT_END;
+  }
+
+  /** Trailers may not say anything that decides about framing, routing or trust (RFC 9110 §6.5.1). */
+  #trailerLines(head: HeadScanner): string {
+    const text = this.#bytes.latin1Slice(head.headStart, head.position);
+    head.fields.bind(text, 0, text.length - 2);
+    return head.fields.linesWithout(FORBIDDEN_LOW, FORBIDDEN_HIGH);
+  }
+
+  #fail(code: FailureCode, detail: string): ReaderEvent {
+    this.#state = FAILED;
+    this.failure = fail(code, detail);
+    return EVENT_FAILED;
+  }
+}
+
+/** Every known name in the low word, and credentials and cookies: none has a meaning after the body. */
+const FORBIDDEN_LOW = -1;
+const FORBIDDEN_HIGH =
+  (1 << (fieldIdOf("set-cookie") - 32)) |
+  (1 << (fieldIdOf("authorization") - 32)) |
+  (1 << (fieldIdOf("content-type") - 32)) |
+  (1 << (fieldIdOf("content-encoding") - 32)) |
+  (1 << (fieldIdOf("cache-control") - 32)) |
+  (1 << (fieldIdOf("location") - 32));
