@@ -1,0 +1,253 @@
+/**
+ * Explain, second half: what the proxy would do with the request, and why; as plain data.
+ *
+ * why    `--json` and the page for people print the same facts; the routing table, rewrites and forwarding
+ *        rules asked here are those that traffic meets
+ * never  connects anywhere, or reads a file's content: only whether it is there
+ */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
+import { failureMeaning } from "../core/failure.ts";
+import type { HeaderEdits } from "../route/match.ts";
+import { compileRewrite, compileTarget } from "../route/rewrite.ts";
+import { type Considered, compileTable, type RouteRule } from "../route/table.ts";
+import { type Asked, addressesOf } from "./explain-request.ts";
+import { forwardedFields } from "./forwarded-fields.ts";
+import { matchText } from "./match-text.ts";
+
+export interface Explanation {
+  readonly request: {
+    readonly method: string;
+    readonly target: string;
+    readonly scheme: string;
+    readonly host: string;
+    readonly path: string;
+    readonly query: string;
+    readonly clientIp: string;
+  };
+  readonly listener: {
+    readonly name: string;
+    readonly addresses: readonly string[];
+    readonly reason: string;
+  };
+  readonly notes: readonly string[];
+  /** Set when the proxy itself says no; then nothing after it is. */
+  readonly refused: { readonly code: string; readonly status: number; readonly meaning: string } | undefined;
+  /** Every route in order of precedence. */
+  readonly routes: readonly RouteVerdict[];
+  readonly route: string | undefined;
+  readonly outcome: Outcome | undefined;
+  readonly responseEdits: HeaderEdits | undefined;
+  readonly errorPages: Readonly<Record<string, string>> | undefined;
+}
+
+export interface RouteVerdict {
+  readonly name: string;
+  readonly match: string;
+  readonly verdict: "chosen" | "passed over";
+  readonly reason: string;
+}
+
+export type Outcome = ProxyOutcome | RedirectOutcome | RespondOutcome | FilesOutcome;
+
+export interface ProxyOutcome {
+  readonly kind: "proxy";
+  readonly path: { readonly from: string; readonly to: string };
+  readonly requestLine: string;
+  readonly requestFields: readonly (readonly [name: string, value: string])[];
+  readonly targets: readonly {
+    readonly upstream: string;
+    /** Of all requests of the route, in percent. */
+    readonly share: number;
+    readonly balance: string;
+    readonly choice: string;
+    readonly endpoints: readonly {
+      readonly name: string;
+      readonly share: number;
+      readonly isBackup: boolean;
+    }[];
+  }[];
+  readonly timeouts: RouteConfig["timeouts"];
+}
+
+export interface RedirectOutcome {
+  readonly kind: "redirect";
+  readonly status: number;
+  readonly location: string;
+}
+
+export interface RespondOutcome {
+  readonly kind: "respond";
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface FilesOutcome {
+  readonly kind: "files";
+  readonly root: string;
+  readonly file: string;
+  readonly state: "file" | "folder" | "missing";
+}
+
+export function explain(asked: Asked, config: Config): Explanation {
+  const { listener } = asked;
+  const considered = asked.refused === undefined ? routeRequest(asked, config) : [];
+  const chosen = considered.find((each) => each.verdict === "chosen")?.rule.value;
+  const refused = asked.refused ?? (chosen === undefined ? noRoute() : undefined);
+  const hasRoute = asked.refused === undefined && chosen !== undefined;
+  return {
+    request: {
+      method: asked.method,
+      target: asked.target,
+      scheme: asked.scheme,
+      host: asked.host,
+      path: asked.path,
+      query: asked.query,
+      clientIp: asked.from,
+    },
+    listener: { name: listener.name, addresses: addressesOf(listener), reason: asked.listenerReason },
+    notes: asked.notes,
+    refused:
+      refused === undefined
+        ? undefined
+        : { code: refused.code, status: refused.status, meaning: failureMeaning(refused.code) },
+    routes: [...considered.map(verdictOf), ...elsewhere(config, listener.name)],
+    route: chosen?.name,
+    outcome: hasRoute ? outcomeOf(chosen, asked, config) : undefined,
+    responseEdits: hasRoute ? chosen.responseHeaders : undefined,
+    errorPages: hasRoute ? chosen.errorPages : undefined,
+  };
+}
+
+const noRoute = () => ({ code: "no_route", status: 404 }) as const;
+
+const isOn = (route: RouteConfig, listener: string) =>
+  route.listeners.length === 0 || route.listeners.includes(listener);
+
+function routeRequest(asked: Asked, config: Config): readonly Considered<RouteConfig>[] {
+  const rules = config.routes
+    .filter((route) => isOn(route, asked.listener.name))
+    .map(
+      (route): RouteRule<RouteConfig> => ({
+        name: route.name,
+        match: route.match,
+        priority: route.priority,
+        value: route,
+      }),
+    );
+  return compileTable(rules).explain({
+    host: asked.host,
+    path: asked.path,
+    query: asked.query,
+    method: asked.method,
+    requestFields: asked.fields,
+    clientIp: asked.from,
+  });
+}
+
+const REASONS = {
+  chosen: "everything it asks for holds, and no route before it matched",
+  outranked: "it matches too, but a more specific route won",
+  host: "another host",
+  path: "another path",
+} as const;
+
+function verdictOf({ rule, verdict, subject }: Considered<RouteConfig>): RouteVerdict {
+  return {
+    name: rule.name,
+    match: matchText(rule.match, rule.priority),
+    verdict: verdict === "chosen" ? "chosen" : "passed over",
+    reason: verdict === "condition" ? `its test of ${subject} does not hold` : REASONS[verdict],
+  };
+}
+
+function elsewhere(config: Config, listener: string): RouteVerdict[] {
+  return config.routes
+    .filter((route) => !isOn(route, listener))
+    .map((route) => ({
+      name: route.name,
+      match: matchText(route.match, route.priority),
+      verdict: "passed over",
+      reason: `only on listener ${route.listeners.join(", ")}`,
+    }));
+}
+
+function outcomeOf(route: RouteConfig, asked: Asked, config: Config): Outcome {
+  const { action } = route;
+  switch (action.kind) {
+    case "redirect":
+      return { kind: "redirect", status: action.status, location: locationOf(action.to, route, asked) };
+    case "respond":
+      return { kind: "respond", status: action.status, contentType: action.contentType, body: action.body };
+    case "files":
+      return filesOutcome(action.root, asked.path);
+    case "proxy":
+      return proxyOutcome(route, action, asked, config);
+  }
+}
+
+function locationOf(to: string, route: RouteConfig, asked: Asked): string {
+  return compileTarget(to, route.match.path)({ path: asked.path, query: asked.query, host: asked.host });
+}
+
+function filesOutcome(root: string, path: string): FilesOutcome {
+  const file = join(root, decoded(path));
+  const stats = statSync(file, { throwIfNoEntry: false });
+  const kind = stats?.isDirectory() === true ? "folder" : "file";
+  return { kind: "files", root, file, state: stats === undefined ? "missing" : kind };
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+function proxyOutcome(
+  route: RouteConfig,
+  action: Extract<Action, { kind: "proxy" }>,
+  asked: Asked,
+  config: Config,
+): ProxyOutcome {
+  const path = compileRewrite(route.rewrite, route.match.path)?.(asked.path) ?? asked.path;
+  const query = asked.query === "" ? "" : `?${asked.query}`;
+  const total = action.targets.reduce((sum, target) => sum + target.weight, 0);
+  return {
+    kind: "proxy",
+    path: { from: asked.path, to: path },
+    requestLine: `${asked.method} ${path}${query} HTTP/1.1`,
+    requestFields: forwardedFields(asked, route),
+    targets: action.targets.map(({ upstream, weight }) => ({
+      upstream,
+      share: percent(weight, total),
+      ...upstreamFacts(config.upstreams.find((each) => each.name === upstream)),
+    })),
+    timeouts: route.timeouts,
+  };
+}
+
+const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
+  "round-robin": "endpoints take turns, each as often as its weight says",
+  random: "by chance, in proportion to weight",
+};
+
+function upstreamFacts(upstream: UpstreamConfig | undefined) {
+  if (upstream === undefined) return { balance: "round-robin", choice: "it has no endpoint", endpoints: [] };
+  const isMain = (endpoint: EndpointConfig) => !endpoint.backup;
+  const total = upstream.endpoints.filter(isMain).reduce((sum, endpoint) => sum + endpoint.weight, 0);
+  return {
+    balance: upstream.balance,
+    choice: upstream.endpoints.length === 1 ? "the only one" : CHOICES[upstream.balance],
+    endpoints: upstream.endpoints.map((endpoint) => ({
+      name: endpoint.name,
+      share: endpoint.backup ? 0 : percent(endpoint.weight, total),
+      isBackup: endpoint.backup,
+    })),
+  };
+}
+
+const percent = (part: number, whole: number) => (whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10);

@@ -1,0 +1,124 @@
+/**
+ * Explain text: an explanation as a page for people.
+ */
+import { columns } from "./command.ts";
+import type { Explanation, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
+import { durationText, tableLines } from "./table.ts";
+import { type Palette, printable } from "./terminal.ts";
+
+/** Routes passed over that are worth reading; those nearest in precedence come first. */
+const MAX_ROUTES = 20;
+const MAX_BODY_SHOWN = 60;
+
+export function explanationText(explanation: Explanation, paint: Palette): string {
+  const sections = [
+    requestSection(explanation, paint),
+    explanation.routes.length === 0
+      ? ""
+      : `${paint.strong("routes")}\n${routeLines(explanation.routes, paint)}`,
+    explanation.refused === undefined ? "" : refusedText(explanation.refused, paint),
+    explanation.outcome === undefined ? "" : outcomeText(explanation.outcome, paint),
+    editsText(explanation, paint),
+  ];
+  return sections.filter((section) => section !== "").join("\n\n");
+}
+
+function requestSection({ request, listener, notes }: Explanation, paint: Palette): string {
+  const query = request.query === "" ? "" : `?${request.query}`;
+  const written = request.target.split("?", 1)[0];
+  const from = written === request.path ? "" : paint.dim(`  (sent as ${printable(written ?? "")})`);
+  const rows: [string, string][] = [
+    ["request", `${request.method} ${request.path}${printable(query)}${from}`],
+    ["host", request.host === "" ? "(none)" : request.host],
+    ["client", request.clientIp],
+    ["listener", `${listener.name}  ${listener.addresses.join(" ")}  ${paint.dim(listener.reason)}`],
+  ];
+  const lines = [columns(rows), ...notes.map((note) => `  ${paint.warn("note")}: ${note}`)];
+  return lines.join("\n");
+}
+
+function routeLines(routes: readonly RouteVerdict[], paint: Palette): string {
+  const chosenAt = routes.findIndex((route) => route.verdict === "chosen");
+  // the chosen one is always among those shown
+  const shown = routes.filter((_route, at) => at < MAX_ROUTES || at === chosenAt);
+  const hidden = routes.length - shown.length;
+  const [, ...lines] = tableLines(
+    [{ title: "" }, { title: "" }, { title: "" }, { title: "" }],
+    shown.map((route) => [route.verdict === "chosen" ? "→" : " ", route.name, route.match, route.reason]),
+  );
+  const painted = lines.map((line, at) => {
+    const isChosen = shown[at]?.verdict === "chosen";
+    return `  ${isChosen ? paint.good(printable(line)) : paint.dim(printable(line))}`;
+  });
+  if (hidden > 0) painted.push(paint.dim(`    … and ${hidden} more; --json has all`));
+  return painted.join("\n");
+}
+
+function refusedText(refused: NonNullable<Explanation["refused"]>, paint: Palette): string {
+  return `${paint.bad("refused")}  ${refused.status}  ${refused.code}: ${refused.meaning}`;
+}
+
+function outcomeText(outcome: Outcome, paint: Palette): string {
+  switch (outcome.kind) {
+    case "redirect":
+      return `${paint.strong("redirect")}  ${outcome.status}  Location: ${printable(outcome.location)}`;
+    case "respond":
+      return `${paint.strong("respond")}  ${outcome.status}  ${outcome.contentType}  ${shortened(outcome.body)}`;
+    case "files":
+      return `${paint.strong("files")}  ${printable(outcome.file)}  ${FILE_STATES[outcome.state]}`;
+    case "proxy":
+      return proxyText(outcome, paint);
+  }
+}
+
+const FILE_STATES = {
+  file: "is there: 200, or 304, 206, 412 by its conditions and ranges",
+  folder: "is a folder: its index file, after a redirect to the path with a slash",
+  missing: "is not there: 404",
+} as const;
+
+function shortened(body: string): string {
+  const text = JSON.stringify(body);
+  return text.length > MAX_BODY_SHOWN ? `${text.slice(0, MAX_BODY_SHOWN)}…` : text;
+}
+
+function proxyText(outcome: ProxyOutcome, paint: Palette): string {
+  const { from, to } = outcome.path;
+  const parts: string[] = [];
+  if (from !== to) parts.push(`${paint.strong("rewrite")}  ${printable(from)} → ${printable(to)}`);
+  parts.push(`${paint.strong("sent")}\n${sentLines(outcome, paint)}`);
+  for (const target of outcome.targets) {
+    const share = outcome.targets.length > 1 ? `  ${target.share} % of requests` : "";
+    const endpoints = target.endpoints.map((endpoint): [string, string] => [
+      endpoint.name,
+      endpoint.isBackup ? "backup: only when no other is usable" : `${endpoint.share} %`,
+    ]);
+    parts.push(
+      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(`${target.balance}: ${target.choice}`)}\n${columns(endpoints)}`,
+    );
+  }
+  const { connectMs, responseMs, idleMs, requestMs } = outcome.timeouts;
+  const times: [string, number][] = [
+    ["connect", connectMs],
+    ["response", responseMs],
+    ["idle", idleMs],
+    ["request", requestMs],
+  ];
+  const timeText = times.map(([name, ms]) => `${name} ${ms === 0 ? "none" : durationText(ms)}`).join(" · ");
+  parts.push(`${paint.strong("timeouts")}  ${timeText}`);
+  return parts.join("\n\n");
+}
+
+function sentLines(outcome: ProxyOutcome, paint: Palette): string {
+  const fields = outcome.requestFields.map(([name, value]) => `  ${paint.accent(name)}: ${printable(value)}`);
+  return [`  ${printable(outcome.requestLine)}`, ...fields].join("\n");
+}
+
+function editsText({ responseEdits, errorPages }: Explanation, paint: Palette): string {
+  const rows: [string, string][] = [];
+  for (const name of responseEdits?.remove ?? []) rows.push(["remove", name]);
+  for (const [name, value] of responseEdits?.set ?? []) rows.push(["set", `${name}: ${value}`]);
+  for (const [name, value] of responseEdits?.add ?? []) rows.push(["add", `${name}: ${value}`]);
+  for (const [status, file] of Object.entries(errorPages ?? {})) rows.push([`error ${status}`, file]);
+  return rows.length === 0 ? "" : `${paint.strong("response")}\n${columns(rows)}`;
+}

@@ -1,0 +1,169 @@
+/**
+ * `weir status`: what the running Weir says of itself.
+ *
+ * out    0 with the state; 1 when nobody answers
+ */
+import type { Status } from "../admin/status.ts";
+import { callAdmin } from "./admin-client.ts";
+import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
+import { CONFIG_OPTION, type Command, EXIT_FAILED, EXIT_OK, JSON_OPTION, NO_OPERANDS } from "./command.ts";
+import { type Column, durationText, latencyText, sizeText, tableLines } from "./table.ts";
+import type { Palette } from "./terminal.ts";
+
+const STATUS_TIMEOUT_MS = 5000;
+/** A screen or two; the busiest first, and `--json` has them all. */
+const MAX_ROWS = 40;
+
+export const statusCommand: Command = {
+  name: "status",
+  summary: "show workers, listeners, routes and endpoints of the running Weir",
+  usage: "[-c FILE] [--admin ADDR] [--json]",
+  operands: NO_OPERANDS,
+  options: [CONFIG_OPTION, ADMIN_OPTION, JSON_OPTION],
+  about: "",
+  examples: [
+    ["weir status", "asks the Weir whose file is ./weir.yaml"],
+    ["weir status --json | jq '.routes[] | {name, p99Ms}'", "for programs"],
+  ],
+  async run(args, terminal) {
+    const found = await findAdmin(args, terminal);
+    if (found.kind === "usage_error") return found;
+    if (found.loaded !== undefined && found.loaded.config === undefined) {
+      terminal.err(`note: ${found.loaded.file} has problems (see weir check); asking the default address`);
+    }
+    const call = { method: "GET", path: "/api/v1/status", timeoutMs: STATUS_TIMEOUT_MS } as const;
+    const answer = await callAdmin(found.target, call);
+    if (answer.kind === "admin_error") {
+      terminal.err(`weir status: ${answer.message}`);
+      return EXIT_FAILED;
+    }
+    if (answer.status !== 200 || !isStatus(answer.json)) {
+      terminal.err(`weir status: the admin listener answered ${answer.status} and no status`);
+      return EXIT_FAILED;
+    }
+    if (args.has("json")) terminal.out(JSON.stringify(answer.json, null, 2));
+    else terminal.out(statusText(answer.json, Date.now(), terminal.paint));
+    return EXIT_OK;
+  },
+};
+
+function isStatus(json: unknown): json is Status {
+  return typeof json === "object" && json !== null && "workers" in json && "listeners" in json;
+}
+
+const text = (title: string): Column => ({ title });
+const number = (title: string): Column => ({ title, isNumber: true });
+
+export function statusText(status: Status, nowMs: number, paint: Palette): string {
+  const age = durationText(nowMs - Date.parse(status.startedAt));
+  const state = status.state === "running" ? paint.good(status.state) : paint.warn(status.state);
+  const sections = [
+    [
+      `weir ${status.program}  ${state} for ${age}  pid ${status.pid}`,
+      `configuration ${status.configVersion} from ${status.configSource}${reloadText(status)}`,
+    ],
+    section(workerTable(status), paint),
+    section(listenerTable(status), paint),
+    section(routeTable(status), paint),
+    section(endpointTable(status), paint),
+  ];
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n");
+}
+
+function reloadText(status: Status): string {
+  if (status.lastReload === undefined) return "";
+  const { applied, at, problems } = status.lastReload;
+  if (applied) return `, reloaded ${at}`;
+  const first = problems[0];
+  return `\nlast reload refused ${at}${first === undefined ? "" : `: ${first.message}`}`;
+}
+
+function section(lines: string[], paint: Palette): string[] {
+  const [title, ...rows] = lines;
+  if (title === undefined) return [];
+  const hidden = rows.length - MAX_ROWS;
+  const more = hidden > 0 ? [paint.dim(`… and ${hidden} more; --json has all`)] : [];
+  return [paint.dim(title), ...rows.slice(0, MAX_ROWS), ...more];
+}
+
+function workerTable(status: Status): string[] {
+  return tableLines(
+    [number("WORKER"), number("PID"), text("STATE"), number("RESTARTS"), number("MEMORY"), number("SEEN")],
+    status.workers.map((worker) => [
+      `${worker.worker}`,
+      `${worker.pid}`,
+      worker.state,
+      `${worker.restarts}`,
+      sizeText(worker.memoryBytes),
+      `${durationText(worker.heartbeatAgeMs)} ago`,
+    ]),
+  );
+}
+
+function listenerTable(status: Status): string[] {
+  return tableLines(
+    [text("LISTENER"), text("ADDRESSES"), number("OPEN"), number("CONNECTIONS"), number("REQUESTS")],
+    status.listeners.map((listener) => [
+      listener.name,
+      listener.addresses.join(" "),
+      `${listener.connectionsActive}`,
+      `${listener.connections}`,
+      `${listener.requests}`,
+    ]),
+  );
+}
+
+function routeTable(status: Status): string[] {
+  return tableLines(
+    [
+      text("ROUTE"),
+      number("REQUESTS"),
+      number("ACTIVE"),
+      number("5XX"),
+      number("P50"),
+      number("P95"),
+      number("P99"),
+    ],
+    status.routes
+      .toSorted((a, b) => b.requests - a.requests)
+      .map((route) => [
+        route.name,
+        `${route.requests}`,
+        `${route.active}`,
+        `${route.errors5xx}`,
+        latencyText(route.p50Ms),
+        latencyText(route.p95Ms),
+        latencyText(route.p99Ms),
+      ]),
+  );
+}
+
+function endpointTable(status: Status): string[] {
+  return tableLines(
+    [
+      text("UPSTREAM"),
+      text("ENDPOINT"),
+      text("ADDRESSES"),
+      number("REQUESTS"),
+      number("ACTIVE"),
+      number("ERRORS"),
+      number("OPEN"),
+      number("POOLED"),
+    ],
+    status.upstreams.flatMap((upstream) =>
+      upstream.endpoints.map((endpoint) => [
+        upstream.name,
+        endpoint.name,
+        endpoint.addresses.filter((address) => address !== endpoint.name).join(" "),
+        `${endpoint.requests}`,
+        `${endpoint.active}`,
+        `${endpoint.errors}`,
+        `${endpoint.connectionsOpen}`,
+        `${endpoint.connectionsPooled}`,
+      ]),
+    ),
+  );
+}
