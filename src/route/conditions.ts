@@ -1,0 +1,137 @@
+/**
+ * Conditions: what a route asks of a request besides host and path, each as one small test.
+ *
+ * in     the tests of a RouteMatch, checked
+ * out    a list of conditions, empty for most routes; all must hold
+ * rule   a field that came in several lines is tested as one list (RFC 9110 §5.3); a query or cookie test holds
+ *        when some value under that name passes it. Query names and values are compared decoded, once
+ *        (WHATWG URL, application/x-www-form-urlencoded); cookies as sent (RFC 6265 §4.2.1)
+ * cost   linear in the field, query or cookie text, whatever it holds
+ */
+import { CidrSet } from "../core/address.ts";
+import { ID_UNKNOWN } from "../core/field-names.table.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import type { Fields } from "../core/fields.ts";
+import type { NamedTest, RouteMatch, ValueTest } from "./match.ts";
+
+/** What routing reads of a request. */
+export interface RouteRequest {
+  /** As `normaliseHost` gives it; "" when the request named none. */
+  readonly host: string;
+  /** As `normalisePath` gives it. */
+  readonly path: string;
+  readonly query: string;
+  readonly method: string;
+  readonly requestFields: Fields;
+  readonly clientIp: string;
+}
+
+export interface Condition {
+  /** `method`, `header x-beta`, `query debug`, `cookie group`, `client address`: for explanations. */
+  readonly subject: string;
+  holds(request: RouteRequest): boolean;
+}
+
+type Accepts = (value: string) => boolean;
+
+const COOKIE = fieldIdOf("cookie");
+
+export function compileConditions(match: RouteMatch): readonly Condition[] {
+  const conditions: Condition[] = [];
+  const { methods } = match;
+  if (methods.length > 0) {
+    conditions.push({ subject: "method", holds: (request) => methods.includes(request.method) });
+  }
+  for (const test of match.headers) conditions.push(headerCondition(test));
+  for (const test of match.query) conditions.push(queryCondition(test));
+  for (const test of match.cookies) conditions.push(cookieCondition(test));
+  if (match.clientIp.length > 0) {
+    const blocks = new CidrSet(match.clientIp);
+    conditions.push({ subject: "client address", holds: (request) => blocks.has(request.clientIp) });
+  }
+  return conditions;
+}
+
+function compileTest(test: ValueTest): Accepts {
+  if (test.kind === "present") return () => true;
+  if (test.kind === "equal") return (value) => value === test.value;
+  const pattern = new RegExp(test.source);
+  return (value) => pattern.test(value);
+}
+
+function headerCondition({ name, test }: NamedTest): Condition {
+  const accepts = compileTest(test);
+  const lowerName = name.toLowerCase();
+  const id = fieldIdOf(lowerName);
+  const read = (fields: Fields) => (id === ID_UNKNOWN ? joinUnknown(fields, lowerName) : fields.joined(id));
+  return {
+    subject: `header ${lowerName}`,
+    holds(request) {
+      const value = read(request.requestFields);
+      return value !== undefined && accepts(value);
+    },
+  };
+}
+
+/** As `Fields.joined`, for a name without an id. */
+function joinUnknown(fields: Fields, lowerName: string): string | undefined {
+  let value = fields.find(lowerName);
+  if (value === undefined) return undefined;
+  let isFirst = true;
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.idAt(index) !== ID_UNKNOWN || fields.nameAt(index).toLowerCase() !== lowerName) continue;
+    if (!isFirst) value += `, ${fields.valueAt(index)}`;
+    isFirst = false;
+  }
+  return value;
+}
+
+function queryCondition({ name, test }: NamedTest): Condition {
+  const accepts = compileTest(test);
+  return {
+    subject: `query ${name}`,
+    holds: (request) =>
+      somePair(request.query, "&", (key, value) => decodeForm(key) === name && accepts(decodeForm(value))),
+  };
+}
+
+function cookieCondition({ name, test }: NamedTest): Condition {
+  const accepts = compileTest(test);
+  const isIt = (key: string, value: string) => key.trim() === name && accepts(value.trim());
+  return {
+    subject: `cookie ${name}`,
+    holds(request) {
+      const fields = request.requestFields;
+      for (let at = fields.indexOf(COOKIE); at !== -1; at = fields.indexOf(COOKIE, at + 1)) {
+        if (somePair(fields.valueAt(at), ";", isIt)) return true;
+      }
+      return false;
+    },
+  };
+}
+
+/** Is there a `key=value` in the list that passes? A part without "=" has the value "". */
+function somePair(list: string, separator: string, isIt: (key: string, value: string) => boolean): boolean {
+  if (list === "") return false;
+  let start = 0;
+  while (start <= list.length) {
+    const mark = list.indexOf(separator, start);
+    const end = mark === -1 ? list.length : mark;
+    const part = list.slice(start, end);
+    const equals = part.indexOf("=");
+    const isMatch = equals === -1 ? isIt(part, "") : isIt(part.slice(0, equals), part.slice(equals + 1));
+    if (isMatch) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+/** Text that does not decode stands for itself: it equals nothing that was meant. */
+function decodeForm(text: string): string {
+  if (text.indexOf("%") === -1) return text.indexOf("+") === -1 ? text : text.replaceAll("+", " ");
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
+}
