@@ -26,10 +26,10 @@ export interface Downstream {
   sendInterim(exchange: Exchange, status: number, lines: string): void;
   /**
    * Sends the response head, framed by `exchange.sentBodyKind` and `sentBodyLength`, and the first bytes of the
-   * body with it, in one write where that is possible.
+   * body with it, in one write where that is possible. `isEnd`: the body is complete with them.
    * out  false when the client is slow: send no more until `downstreamDrained`
    */
-  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined): boolean;
+  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined, isEnd: boolean): boolean;
   /** Sends body bytes; the session may keep the buffer until written. out  as for `sendHead` */
   sendBody(exchange: Exchange, bytes: Buffer): boolean;
   /** Ends the response; `trailers` are field lines or "". */
@@ -39,10 +39,8 @@ export interface Downstream {
   /** Stops and restarts the arrival of request body bytes (back-pressure). */
   pauseRequest(exchange: Exchange): void;
   resumeRequest(exchange: Exchange): void;
-  /** The client waits for "100 Continue": lets it go on, once. */
-  sendContinue(exchange: Exchange): void;
-  /** After the 101 was sent: bytes both ways are raw from here on. */
-  becomeTunnel(exchange: Exchange): void;
+  /** Sends the 101: bytes both ways are raw from here on, carried as body bytes. */
+  sendSwitch(exchange: Exchange, lines: string): void;
 }
 
 /** The server's side of an exchange. Fulfilled by each upstream session. */
@@ -83,13 +81,21 @@ export interface UpstreamEvents {
   upstreamFailed(exchange: Exchange, failure: Failure): void;
 }
 
+/** How long the endpoint may take for each part, in ms. */
+export interface UpstreamTimeouts {
+  readonly connectMs: number;
+  readonly responseMs: number;
+  readonly idleMs: number;
+}
+
 const NO_FIELDS = new Fields();
+const NO_TIMEOUTS: UpstreamTimeouts = { connectMs: 0, responseMs: 0, idleMs: 0 };
 
 /** What is chosen for an exchange further up; sessions only carry it. */
 export class Exchange<Plan = unknown> {
   readonly downstream: Downstream;
   upstream: Upstream | undefined;
-  /** What the pipeline decided: route, snapshot, attempt state. Set in phase `receive`. */
+  /** What the pipeline decided about it: route, endpoint, attempts. Set in phase `match`. */
   plan: Plan | undefined;
 
   // request, as read
@@ -114,6 +120,16 @@ export class Exchange<Plan = unknown> {
   /** Without "?"; "" when there is none. */
   query = "";
   requestId = "";
+
+  // request, as sent upstream (phase `forward`)
+  upstreamMethod = "";
+  /** Path and query. */
+  upstreamTarget = "";
+  /** All field lines but those of framing and connection. */
+  upstreamLines = "";
+  timeouts: UpstreamTimeouts = NO_TIMEOUTS;
+  /** Instant by which the whole exchange must be over. */
+  deadlineMs = Number.POSITIVE_INFINITY;
 
   // response, as read
   status = 0;

@@ -1,0 +1,460 @@
+/**
+ * HTTP/1 server session: one client connection; bytes in, exchanges out, answers back.
+ *
+ * why    the only place that knows both the HTTP/1 reader and the client's socket; the pipeline sees a
+ *        Downstream
+ * shape  one exchange at a time: a pipelined request waits, unread, until the answer before it is out
+ * rule   after a framing failure, an early answer or a limit, the connection ends: FIN first, then a
+ *        bounded time of reading and forgetting, so that the answer is not lost to a reset (RFC 9112 §9.6)
+ * note   a client's FIN does not end its exchange: it may have closed only its sending side (RFC 9112 §9.6)
+ */
+import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body.ts";
+import { type Failure, fail } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import { LISTENER } from "../observe/metrics.table.ts";
+import {
+  CONNECTION_CLOSE,
+  CONNECTION_KEEP_ALIVE,
+  CONNECTION_UPGRADE,
+  readConnection,
+} from "../protocol/h1/connection-field.ts";
+import {
+  EVENT_BODY,
+  EVENT_END,
+  EVENT_FAILED,
+  EVENT_HEAD,
+  EVENT_MORE,
+  Reader,
+} from "../protocol/h1/reader.ts";
+import {
+  type ConnectionOption,
+  chunkStart,
+  interimHead,
+  LAST_CHUNK,
+  lastChunk,
+  responseHead,
+} from "../protocol/h1/writer.ts";
+import { clock, readClock } from "../transport/clock.ts";
+import type { Timed } from "../transport/timers.ts";
+import { type RawSocket, Wire } from "../transport/wire.ts";
+import { type Downstream, Exchange } from "./exchange.ts";
+import type { Listener, SessionServices } from "./listener.ts";
+
+/** Pipelined bytes read ahead of the current exchange before the socket is paused. */
+const MAX_AHEAD_BYTES = 16 * 1024;
+/** How long and how much is read and forgotten after the last answer. nginx: 5 s; Go: 256 KiB. */
+const LINGER_MS = 2000;
+const LINGER_BYTES = 1024 * 1024;
+/** While leaving, a connection idle for this long is closed; a younger one may be about to ask again. */
+const LEAVING_IDLE_MS = 2000;
+const NEVER = Number.POSITIVE_INFINITY;
+const UPGRADE = fieldIdOf("upgrade");
+
+/** Where a client is, as told by its socket or by a PROXY protocol header. */
+export interface ClientAddress {
+  readonly ip: string;
+  readonly port: number;
+  readonly localPort: number;
+}
+
+export class H1Server implements Downstream, Timed {
+  readonly wire: Wire;
+  readonly clientIp: string;
+  readonly clientPort: number;
+  readonly localPort: number;
+  readonly isTrusted: boolean;
+  readonly scheme = "http";
+  readonly connection: Listener;
+  deadlineMs = NEVER;
+  wheelTick = 0;
+  /** Field lines about this client, the same for all its requests; kept by the pipeline. */
+  forwardingLines = "";
+  readonly #services: SessionServices;
+  readonly #reader: Reader;
+  readonly #acceptedAtMs: number;
+  #exchange: Exchange | undefined;
+  #headStartedAtMs = 0;
+  #requests = 0;
+  #mayPersist = true;
+  #isPumping = false;
+  #isReadPaused = false;
+  #isSocketPaused = false;
+  #isStopped = false;
+  #isFlushing = false;
+  #lingerBytes = 0;
+
+  // biome-ignore lint/complexity/useMaxParams: the four things a session is made of
+  constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
+    this.wire = new Wire(socket, services.budget);
+    this.connection = listener;
+    this.clientIp = client.ip;
+    this.clientPort = client.port;
+    this.localPort = client.localPort;
+    this.isTrusted = listener.trustedProxies.has(client.ip);
+    this.#services = services;
+    this.#reader = new Reader("request", {
+      headBytes: listener.limits.requestHeadBytes,
+      headers: listener.limits.headers,
+    });
+    this.#acceptedAtMs = clock.nowMs;
+    services.wheel.schedule(this, clock.nowMs + listener.timeouts.headMs);
+  }
+
+  get listener(): string {
+    return this.connection.name;
+  }
+
+  // ── what the socket tells ──
+
+  onData(bytes: Buffer): void {
+    readClock();
+    if (this.#isStopped) {
+      this.#linger(bytes.length);
+      return;
+    }
+    const exchange = this.#exchange;
+    if (exchange?.isTunnel === true) {
+      exchange.bytesReceived += bytes.length;
+      this.#services.events.requestBody(exchange, bytes);
+      return;
+    }
+    if (exchange === undefined && this.#reader.isIdle) this.#headStartedAtMs = clock.nowMs;
+    this.#reader.feed(bytes);
+    this.#pump();
+  }
+
+  onDrain(): void {
+    readClock();
+    if (!this.wire.flush()) {
+      this.#armSendTimeout();
+      return;
+    }
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#services.wheel.schedule(this, NEVER);
+    if (this.#isFlushing) this.#responseOut(exchange);
+    else this.#services.events.downstreamDrained(exchange);
+  }
+
+  /** The client has sent FIN: it asks no more, but may still be listening. */
+  onEnd(): void {
+    readClock();
+    const exchange = this.#exchange;
+    this.#mayPersist = false;
+    if (exchange === undefined) {
+      this.wire.close();
+      return;
+    }
+    if (exchange.isTunnel || exchange.isRequestComplete) {
+      if (exchange.isTunnel && !exchange.isRequestComplete) {
+        exchange.isRequestComplete = true;
+        this.#services.events.requestEnd(exchange, "");
+      }
+      return;
+    }
+    this.#reader.endOfInput();
+    this.#fail(exchange, this.#reader.failure ?? fail("downstream_closed"));
+  }
+
+  onClose(): void {
+    readClock();
+    this.wire.closed();
+    this.#services.wheel.schedule(this, NEVER);
+    const exchange = this.#exchange;
+    if (exchange !== undefined) this.#fail(exchange, fail("downstream_closed"));
+  }
+
+  expire(): void {
+    const exchange = this.#exchange;
+    if (this.#isStopped) this.wire.close();
+    else if (this.wire.isBlocked && exchange !== undefined) this.#fail(exchange, fail("send_timeout"));
+    else if (exchange !== undefined) {
+      if (!exchange.isRequestComplete) this.#fail(exchange, fail("body_timeout"));
+    } else if (this.#reader.isIdle) this.#stop();
+    else this.#refuse(fail("head_timeout"));
+  }
+
+  /** The worker or the listener is leaving: an idle connection soon ends, a busy one after its answer. */
+  leave(): void {
+    if (this.#exchange === undefined && this.#reader.isIdle && !this.#isStopped) {
+      this.#services.wheel.schedule(this, Math.min(this.deadlineMs, clock.nowMs + LEAVING_IDLE_MS));
+    }
+  }
+
+  /** Ends the connection now, whatever it is doing. */
+  kill(): void {
+    this.wire.terminate();
+  }
+
+  // ── requests ──
+
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    while (this.#mayRead()) {
+      const event = this.#reader.next();
+      if (event === EVENT_MORE) {
+        this.#waitForMore();
+        break;
+      }
+      if (event === EVENT_HEAD) this.#begin();
+      else if (event === EVENT_BODY) this.#takeBody(this.#reader.body);
+      else if (event === EVENT_END) this.#completeRequest();
+      else if (event === EVENT_FAILED) this.#takeFailure(this.#reader.failure as Failure);
+    }
+    this.#isPumping = false;
+    this.#limitAhead();
+  }
+
+  #mayRead(): boolean {
+    if (this.#isStopped) return false;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return true;
+    return !exchange.isRequestComplete && !this.#isReadPaused && !exchange.isTunnel;
+  }
+
+  /** The bytes are used up: which time-out watches over the next ones? */
+  #waitForMore(): void {
+    const { wheel } = this.#services;
+    const { timeouts } = this.connection;
+    if (this.#exchange !== undefined) {
+      if (!this.wire.isBlocked) wheel.schedule(this, clock.nowMs + timeouts.bodyMs);
+    } else if (!this.#reader.isIdle) wheel.schedule(this, this.#headStartedAtMs + timeouts.headMs);
+  }
+
+  /** Requests sent ahead of time wait in the kernel, not here. */
+  #limitAhead(): void {
+    const isAhead = this.#exchange?.isRequestComplete === true && this.#reader.unread > MAX_AHEAD_BYTES;
+    this.#setPaused(isAhead || this.#isReadPaused);
+  }
+
+  #setPaused(isPaused: boolean): void {
+    if (isPaused === this.#isSocketPaused || this.wire.isClosed) return;
+    this.#isSocketPaused = isPaused;
+    if (isPaused) this.wire.socket.pause();
+    else this.wire.socket.resume();
+  }
+
+  #begin(): void {
+    const { limits, slot } = this.connection;
+    const { counters, events, wheel } = this.#services;
+    const at = slot + LISTENER.at.requests;
+    counters[at] = (counters[at] as number) + 1;
+    const exchange = this.#newExchange();
+    this.#mayPersist =
+      ++this.#requests !== limits.requestsPerConnection && this.#readConnectionField(exchange);
+    if (limits.bodyBytes > 0 && exchange.requestBodyLength > limits.bodyBytes) {
+      exchange.failure = fail("body_too_large", `${exchange.requestBodyLength} bytes declared`);
+    } else if (exchange.requestBodyKind === BODY_NONE || exchange.requestBodyLength === 0) {
+      this.#reader.next(); // the end: nothing of this message is left to read
+      exchange.isRequestComplete = true;
+      wheel.schedule(this, NEVER);
+    }
+    events.request(exchange);
+  }
+
+  #newExchange(): Exchange {
+    const reader = this.#reader;
+    const line = reader.requestLine;
+    const exchange = new Exchange(this);
+    this.#exchange = exchange;
+    exchange.acceptedAtMs = this.#requests === 0 ? this.#acceptedAtMs : this.#headStartedAtMs;
+    exchange.startedAtMs = clock.nowMs;
+    exchange.method = line.method;
+    exchange.rawTarget = line.target;
+    exchange.isHttp10 = line.isHttp10;
+    exchange.requestFields = reader.fields;
+    exchange.requestBodyKind = reader.bodyKind;
+    exchange.requestBodyLength = reader.bodyLength;
+    return exchange;
+  }
+
+  /** Notes an Upgrade request. out  whether the client lets the connection live on */
+  #readConnectionField(exchange: Exchange): boolean {
+    const fields = exchange.requestFields;
+    const bits = readConnection(fields);
+    if ((bits & CONNECTION_UPGRADE) !== 0) exchange.upgrade = this.#upgradeOf(exchange);
+    if (exchange.isHttp10) return (bits & CONNECTION_KEEP_ALIVE) !== 0;
+    return (bits & CONNECTION_CLOSE) === 0;
+  }
+
+  /**
+   * The one protocol asked for, or "". h2c is left out: carrying it through would hand the client an
+   * HTTP/2 connection to the backend that no rule here sees.
+   */
+  #upgradeOf(exchange: Exchange): string {
+    const wanted = exchange.requestFields.joined(UPGRADE)?.toLowerCase() ?? "";
+    const isPlain = /^[\w.+-]+(?:\/[\w.+-]+)?$/.test(wanted) && !wanted.startsWith("h2");
+    if (!isPlain || exchange.isHttp10 || exchange.method !== "GET") return "";
+    return exchange.requestBodyKind === BODY_NONE ? wanted : "";
+  }
+
+  #takeBody(bytes: Buffer): void {
+    const exchange = this.#exchange as Exchange;
+    exchange.bytesReceived += bytes.length;
+    const limit = this.connection.limits.bodyBytes;
+    if (limit > 0 && exchange.bytesReceived > limit) {
+      this.#fail(exchange, fail("body_too_large", `more than ${limit} bytes`));
+    } else this.#services.events.requestBody(exchange, bytes);
+  }
+
+  #completeRequest(): void {
+    const exchange = this.#exchange as Exchange;
+    exchange.isRequestComplete = true;
+    if (!this.wire.isBlocked) this.#services.wheel.schedule(this, NEVER);
+    this.#services.events.requestEnd(exchange, this.#reader.trailers);
+  }
+
+  #takeFailure(failure: Failure): void {
+    if (this.#exchange === undefined) this.#refuse(failure);
+    else this.#fail(this.#exchange, failure);
+  }
+
+  /** A request that was never understood is answered, counted and logged like any other. */
+  #refuse(failure: Failure): void {
+    const exchange = this.#newExchange();
+    exchange.failure = failure;
+    this.#mayPersist = false;
+    this.#services.events.request(exchange);
+  }
+
+  #fail(exchange: Exchange, failure: Failure): void {
+    this.#mayPersist = false;
+    this.#services.events.downstreamFailed(exchange, failure);
+  }
+
+  // ── responses ──
+
+  sendInterim(exchange: Exchange, status: number, lines: string): void {
+    if (!exchange.isHttp10) this.wire.writeText(interimHead(status, lines));
+  }
+
+  // biome-ignore lint/complexity/useMaxParams: see Downstream
+  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined, isEnd: boolean): boolean {
+    exchange.isHeadSent = true;
+    const kind = this.#framedKind(exchange);
+    const option = this.#connectionOption(exchange);
+    const { sentStatus, reason, sentBodyLength } = exchange;
+    const head = responseHead(sentStatus, reason, lines, kind, sentBodyLength, option);
+    let isOpen: boolean;
+    if (first === undefined || first.length === 0 || exchange.sentBodyKind === BODY_NONE) {
+      isOpen = this.wire.writeText(isEnd && kind === BODY_STREAM ? head + LAST_CHUNK : head);
+    } else {
+      exchange.bytesSent += first.length;
+      isOpen =
+        kind === BODY_STREAM
+          ? this.wire.writeJoined(head + chunkStart(first.length), first, isEnd ? `\r\n${LAST_CHUNK}` : "\r\n")
+          : this.wire.writeJoined(head, first, "");
+    }
+    if (isEnd) this.#completeResponse(exchange);
+    else if (!isOpen) this.#armSendTimeout();
+    return isOpen;
+  }
+
+  sendBody(exchange: Exchange, bytes: Buffer): boolean {
+    exchange.bytesSent += bytes.length;
+    const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
+    const isOpen = isChunked
+      ? this.wire.writeJoined(chunkStart(bytes.length), bytes, "\r\n")
+      : this.wire.writeBytes(bytes);
+    if (!isOpen) this.#armSendTimeout();
+    return isOpen;
+  }
+
+  sendEnd(exchange: Exchange, trailers: string): void {
+    if (exchange.isTunnel) this.#mayPersist = false;
+    else if (this.#framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
+    this.#completeResponse(exchange);
+  }
+
+  sendSwitch(exchange: Exchange, lines: string): void {
+    exchange.isHeadSent = true;
+    exchange.isTunnel = true;
+    exchange.isRequestComplete = false;
+    this.#mayPersist = false;
+    this.#services.wheel.schedule(this, NEVER);
+    this.wire.writeText(interimHead(101, `${lines}Connection: upgrade\r\n`));
+    const early = this.#reader.takeRest();
+    if (early.length > 0) this.#services.events.requestBody(exchange, early);
+  }
+
+  /** Cut, not ended: without its last chunk or its length a client knows; with neither, only RST tells. */
+  abort(exchange: Exchange): void {
+    const isTelling = exchange.isHeadSent && this.#framedKind(exchange) === exchange.sentBodyKind;
+    this.#exchange = undefined;
+    this.#mayPersist = false;
+    if (isTelling && exchange.sentBodyKind === BODY_LENGTH) this.#stop();
+    else if (isTelling && exchange.sentBodyKind === BODY_STREAM) this.#stop();
+    else this.wire.terminate();
+  }
+
+  pauseRequest(_exchange: Exchange): void {
+    this.#isReadPaused = true;
+    this.#setPaused(true);
+    if (!this.wire.isBlocked) this.#services.wheel.schedule(this, NEVER);
+  }
+
+  resumeRequest(exchange: Exchange): void {
+    if (!this.#isReadPaused) return;
+    this.#isReadPaused = false;
+    this.#setPaused(false);
+    if (!exchange.isTunnel) this.#pump();
+  }
+
+  /** What the body's framing is on this connection: HTTP/1.0 knows no chunks (RFC 9112 §6.1). */
+  #framedKind(exchange: Exchange): BodyKind {
+    const kind = exchange.sentBodyKind;
+    if (kind === BODY_NONE || kind === BODY_LENGTH) return kind;
+    return exchange.isHttp10 ? 3 : BODY_STREAM;
+  }
+
+  #connectionOption(exchange: Exchange): ConnectionOption {
+    const isUnbounded = exchange.isHttp10 && exchange.sentBodyKind >= BODY_STREAM;
+    const isLeaving = this.#services.isDraining || this.connection.isLeaving;
+    if (isUnbounded || isLeaving || !exchange.isRequestComplete) this.#mayPersist = false;
+    if (!this.#mayPersist) return "close";
+    return exchange.isHttp10 ? "keep-alive" : "";
+  }
+
+  #armSendTimeout(): void {
+    this.#services.wheel.schedule(this, clock.nowMs + this.connection.timeouts.bodyMs);
+  }
+
+  #completeResponse(exchange: Exchange): void {
+    exchange.isResponseComplete = true;
+    if (this.wire.isBlocked) {
+      this.#isFlushing = true;
+      this.#armSendTimeout();
+    } else this.#responseOut(exchange);
+  }
+
+  /** The kernel has the whole response: the exchange is over for this side. */
+  #responseOut(exchange: Exchange): void {
+    this.#isFlushing = false;
+    this.#exchange = undefined;
+    this.#services.events.responseSent(exchange);
+    if (!this.#mayPersist) {
+      this.#stop();
+      return;
+    }
+    this.#isReadPaused = false;
+    this.#headStartedAtMs = clock.nowMs;
+    this.#services.wheel.schedule(this, clock.nowMs + this.connection.timeouts.idleMs);
+    if (this.#reader.unread > 0) this.#pump();
+    else this.#reader.release();
+  }
+
+  /** No more requests: FIN, then a while of reading and forgetting. */
+  #stop(): void {
+    this.#isStopped = true;
+    this.#isReadPaused = false;
+    this.wire.finish();
+    this.#setPaused(false);
+    this.#services.wheel.schedule(this, clock.nowMs + LINGER_MS);
+  }
+
+  #linger(bytes: number): void {
+    this.#lingerBytes += bytes;
+    if (this.#lingerBytes > LINGER_BYTES) this.wire.close();
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Upstream pool: the connections of this worker to one endpoint: lease, keep, age out, count.
+ *
+ * why    a pool belongs to an endpoint, not to a configuration: a reload that leaves the endpoint alone
+ *        leaves its connections alone
+ * shape  idle connections are a stack: the one used last is the least likely to have gone stale
+ * rule   at most `settings.idle` idle connections, each at most `idleTimeoutMs` idle and `maxAgeMs` old
+ */
+import { fail, type Failure } from "../core/failure.ts";
+import { observe } from "../observe/histogram.ts";
+import { ENDPOINT } from "../observe/metrics.table.ts";
+import { clock } from "../transport/clock.ts";
+import { type DialAddress, dial } from "../transport/dial.ts";
+import type { Wheel } from "../transport/timers.ts";
+import type { BufferBudget } from "../transport/wire.ts";
+import type { Exchange, UpstreamEvents } from "./exchange.ts";
+import { H1Client } from "./h1-client.ts";
+
+export interface PoolSettings {
+  readonly idle: number;
+  readonly idleTimeoutMs: number;
+  readonly maxAgeMs: number;
+  /** Makes the header that opens each connection, or undefined when none is sent. */
+  readonly proxyHeader: ((exchange: Exchange) => Buffer) | undefined;
+}
+
+export interface PoolServices {
+  readonly wheel: Wheel;
+  readonly budget: BufferBudget;
+  readonly events: UpstreamEvents;
+  readonly counters: Float64Array;
+}
+
+/** Connections being made at once to one endpoint: a blackhole must not eat all descriptors. */
+const MAX_CONNECTING = 1024;
+const AT = ENDPOINT.at;
+
+export class EndpointPool {
+  readonly services: PoolServices;
+  /** First slot of the endpoint's block in the counter row. */
+  slot: number;
+  settings: PoolSettings;
+  #addresses: readonly DialAddress[] = [];
+  #nextAddress = 0;
+  #idle: H1Client[] = [];
+  #connecting = 0;
+  #isRetired = false;
+
+  constructor(services: PoolServices, slot: number, settings: PoolSettings) {
+    this.services = services;
+    this.slot = slot;
+    this.settings = settings;
+  }
+
+  get addressCount(): number {
+    return this.#addresses.length;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  /** Addresses to connect to from now on; connections already made stay. */
+  setAddresses(addresses: readonly DialAddress[]): void {
+    this.#addresses = addresses;
+  }
+
+  /**
+   * Sends the exchange on an idle connection, or makes one.
+   * out  true when the head is on its way: body bytes may follow at once; else `upstreamReady` will tell
+   */
+  send(exchange: Exchange, mayReuse: boolean): boolean {
+    this.#add(AT.requests, 1);
+    this.#add(AT.active, 1);
+    const client = mayReuse ? this.#lease() : undefined;
+    if (client !== undefined) {
+      client.send(exchange);
+      return true;
+    }
+    this.#connect(exchange);
+    return false;
+  }
+
+  #lease(): H1Client | undefined {
+    for (let client = this.#idle.pop(); client !== undefined; client = this.#idle.pop()) {
+      this.#add(AT.pooled, -1);
+      if (client.mayTake) return client;
+    }
+    return undefined;
+  }
+
+  #connect(exchange: Exchange): void {
+    if (this.#addresses.length === 0) this.failed(exchange, fail("name_unresolved"), false);
+    else if (this.#connecting >= MAX_CONNECTING) {
+      this.failed(exchange, fail("connect_refused", "too many connections are being made"), true);
+    } else {
+      this.#connecting++;
+      exchange.connectStartedAtMs = clock.nowMs;
+      const client = new H1Client(this, exchange);
+      exchange.upstream = client;
+      this.dial(client);
+    }
+  }
+
+  /** Tries the next address of the endpoint. */
+  dial(client: H1Client): void {
+    this.#nextAddress = (this.#nextAddress + 1) % this.#addresses.length;
+    dial(this.#addresses[this.#nextAddress] as DialAddress, client);
+  }
+
+  proxyHeader(exchange: Exchange): Buffer | undefined {
+    return this.settings.proxyHeader?.(exchange);
+  }
+
+  // ── what connections report ──
+
+  connected(exchange: Exchange): void {
+    this.#connecting--;
+    this.#add(AT.connects, 1);
+    this.#add(AT.open, 1);
+    observe(
+      this.services.counters,
+      this.slot + AT.connectTime,
+      exchange.connectedAtMs - exchange.connectStartedAtMs,
+    );
+  }
+
+  responded(exchange: Exchange): void {
+    if (exchange.status >= 500) this.#add(AT.status5xx, 1);
+    observe(
+      this.services.counters,
+      this.slot + AT.firstByte,
+      exchange.respondedAtMs - exchange.sentAtMs,
+    );
+  }
+
+  /** The exchange is through with its connection, well or not. */
+  finished(_exchange: Exchange): void {
+    this.#add(AT.active, -1);
+  }
+
+  failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void {
+    this.#add(AT.active, -1);
+    if (wasConnecting) this.#connecting--;
+    this.#add(wasConnecting ? AT.connectErrors : AT.errors, 1);
+    this.services.events.upstreamFailed(exchange, failure);
+  }
+
+  /** A connection offers itself for reuse. out  false when it must be closed instead */
+  keep(client: H1Client): boolean {
+    const { idle, idleTimeoutMs, maxAgeMs } = this.settings;
+    if (this.#isRetired || this.#idle.length >= idle) return false;
+    if (maxAgeMs > 0 && clock.nowMs - client.openedAtMs >= maxAgeMs) return false;
+    this.#idle.push(client);
+    this.#add(AT.pooled, 1);
+    client.rest(idleTimeoutMs);
+    return true;
+  }
+
+  /** A socket is gone. */
+  closed(client: H1Client, wasIdle: boolean): void {
+    this.#add(AT.open, -1);
+    if (wasIdle) this.forget(client);
+  }
+
+  /** Takes an idle connection out of the pool. */
+  forget(client: H1Client): void {
+    const index = this.#idle.lastIndexOf(client);
+    if (index === -1) return;
+    this.#idle.splice(index, 1);
+    this.#add(AT.pooled, -1);
+  }
+
+  /** The endpoint left the configuration: idle connections close, busy ones after their exchange. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const client of [...this.#idle]) client.retire();
+  }
+
+  #add(offset: number, amount: number): void {
+    const { counters } = this.services;
+    const at = this.slot + offset;
+    counters[at] = (counters[at] as number) + amount;
+  }
+}
