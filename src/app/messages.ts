@@ -5,6 +5,7 @@
  *        the worker's descriptor socket (transport/descriptors.ts), announced by `listen`
  */
 import type { Config } from "../config/config.ts";
+import type { Identity } from "../transport/privileges.ts";
 
 /** First counter slot of each series in a worker's row, by series key such as `route:api`. */
 export type SlotMap = Readonly<Record<string, number>>;
@@ -12,9 +13,12 @@ export type SlotMap = Readonly<Record<string, number>>;
 export type ToWorker =
   | {
       readonly kind: "start";
+      /** Row of the zone that this worker writes; nobody else does while it lives. */
       readonly worker: number;
       readonly zonePath: string;
       readonly startedAtMs: number;
+      /** User to become before any traffic; absent = stay who we are. */
+      readonly identity?: Identity | undefined;
     }
   /** Check and compile this version, but go on with the old one. */
   | {
@@ -27,8 +31,17 @@ export type ToWorker =
     }
   | { readonly kind: "commit"; readonly version: number }
   | { readonly kind: "abandon"; readonly version: number }
-  /** The next descriptor on the descriptor socket listens for this listener. `id` is unique in the worker. */
-  | { readonly kind: "listen"; readonly id: string; readonly listener: string; readonly port: number }
+  /**
+   * The next descriptor on the descriptor socket listens for this listener. `id` is unique in the worker,
+   * `number` is the number sent with the descriptor.
+   */
+  | {
+      readonly kind: "listen";
+      readonly id: string;
+      readonly listener: string;
+      readonly port: number;
+      readonly number: number;
+    }
   /** Stop accepting there; connections already accepted go on, without keep-alive. */
   | { readonly kind: "unlisten"; readonly id: string }
   /** A name has new addresses: an empty list is never sent. */
@@ -41,5 +54,6 @@ export type FromWorker =
   | { readonly kind: "prepared"; readonly version: number; readonly error: string | undefined }
   | { readonly kind: "committed"; readonly version: number }
   | { readonly kind: "listening"; readonly id: string; readonly error: string | undefined }
+  | { readonly kind: "unlistened"; readonly id: string }
   | { readonly kind: "drained" }
   | { readonly kind: "log"; readonly level: string; readonly area: string; readonly text: string };

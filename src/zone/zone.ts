@@ -8,7 +8,7 @@
  *        Words that several processes write are Int32 and go through Atomics.
  * note   the file is sparse: only slots in use take memory
  */
-import { closeSync, ftruncateSync, openSync, readdirSync, unlinkSync } from "node:fs";
+import { closeSync, ftruncateSync, linkSync, openSync, readdirSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -39,11 +39,21 @@ export class Zone {
   /** Makes a new zone, empty; the caller removes it with `remove`. */
   static create(): Zone {
     removeOrphans();
-    const path = join(zoneFolder(), `${PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
+    const path = newPath();
     const file = openSync(path, "wx+", 0o600);
     ftruncateSync(file, ZONE_BYTES);
     closeSync(file);
     return Zone.open(path);
+  }
+
+  /**
+   * Opens the zone of another process under a name of our own, so that it outlives that process: each removes
+   * its own name. Throws when the zone is gone or on another file system.
+   */
+  static adopt(path: string): Zone {
+    const own = newPath();
+    linkSync(path, own);
+    return Zone.open(own);
   }
 
   static open(path: string): Zone {
@@ -65,6 +75,8 @@ export class Zone {
     }
   }
 }
+
+const newPath = () => join(zoneFolder(), `${PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
 
 /** Removes zones whose process was killed before it could: their name holds its id. */
 function removeOrphans(): void {

@@ -1,0 +1,114 @@
+/**
+ * Status: what control knows and what the zone holds, as the admin API shows it.
+ *
+ * cost   reads a few dozen slots a route and worker row; only when asked
+ */
+import type { ListenerStatus, RouteStatus, UpstreamStatus, WorkerStatus } from "../admin/status.ts";
+import type { Config, UpstreamConfig } from "../config/config.ts";
+import type { BoundAddress } from "../control/listener-sockets.ts";
+import { formatAddress } from "../core/address.ts";
+import { quantileMs } from "../observe/histogram.ts";
+import { ENDPOINT, HISTOGRAM_SLOTS, LISTENER, ROUTE, WORKER } from "../observe/metrics.table.ts";
+import { type SlotMap, seriesKey } from "../observe/series.ts";
+import type { Addresses } from "./deployment.ts";
+import type { WorkerFacts } from "./workers.ts";
+
+/** Rows of all workers, and where each series is in them. */
+export class Counted {
+  readonly rows: readonly Float64Array[];
+  readonly #slots: SlotMap;
+
+  constructor(rows: readonly Float64Array[], slots: SlotMap) {
+    this.rows = rows;
+    this.#slots = slots;
+  }
+
+  /** One metric of a series, summed over workers. */
+  sum(key: string, offset: number): number {
+    const slot = this.#slots[key];
+    return slot === undefined ? 0 : this.#sumAt(slot + offset);
+  }
+
+  /** One metric of a series in one row. */
+  at(row: number, key: string, offset: number): number {
+    return this.rows[row]?.[(this.#slots[key] ?? Number.NaN) + offset] ?? 0;
+  }
+
+  /** A histogram summed over workers. */
+  histogram(key: string, offset: number): Float64Array {
+    return Float64Array.from({ length: HISTOGRAM_SLOTS }, (_, index) => this.sum(key, offset + index));
+  }
+
+  #sumAt(slot: number): number {
+    let sum = 0;
+    for (const row of this.rows) sum += row[slot] ?? 0;
+    return sum;
+  }
+}
+
+export function workerStatus(facts: WorkerFacts, counted: Counted): WorkerStatus {
+  const { slot, row, pid, state, restarts, heartbeatAgeMs } = facts;
+  const memoryBytes = counted.at(row, seriesKey("worker"), WORKER.at.memoryBytes);
+  return { worker: slot, pid, state, restarts, heartbeatAgeMs, memoryBytes };
+}
+
+export function listenerStatus(
+  name: string,
+  bound: readonly BoundAddress[],
+  counted: Counted,
+): ListenerStatus {
+  const key = seriesKey("listener", name);
+  return {
+    name,
+    addresses: bound.filter((entry) => entry.listener === name).map(({ address }) => formatAddress(address)),
+    connectionsActive: counted.sum(key, LISTENER.at.active),
+    connections: counted.sum(key, LISTENER.at.connections),
+    requests: counted.sum(key, LISTENER.at.requests),
+  };
+}
+
+export function routeStatus(name: string, counted: Counted): RouteStatus {
+  const key = seriesKey("route", name);
+  const { status1xx, status2xx, status3xx, status4xx, status5xx } = ROUTE.at;
+  const classes = [status1xx, status2xx, status3xx, status4xx, status5xx];
+  const duration = counted.histogram(key, ROUTE.at.duration);
+  return {
+    name,
+    requests: classes.reduce((sum, offset) => sum + counted.sum(key, offset), 0),
+    active: counted.sum(key, ROUTE.at.active),
+    errors5xx: counted.sum(key, status5xx),
+    p50Ms: quantileMs(duration, 0, 0.5),
+    p95Ms: quantileMs(duration, 0, 0.95),
+    p99Ms: quantileMs(duration, 0, 0.99),
+  };
+}
+
+export function upstreamStatus(
+  upstream: UpstreamConfig,
+  addresses: Addresses,
+  counted: Counted,
+): UpstreamStatus {
+  const endpoints = upstream.endpoints.map(({ name, address }) => {
+    const key = seriesKey("endpoint", upstream.name, name);
+    const { at } = ENDPOINT;
+    const known = address.kind === "tcp" ? addresses[address.host] : undefined;
+    return {
+      name,
+      addresses: known ?? [address.kind === "tcp" ? address.host : formatAddress(address)],
+      requests: counted.sum(key, at.requests),
+      active: counted.sum(key, at.active),
+      errors: counted.sum(key, at.errors) + counted.sum(key, at.connectErrors),
+      connectionsOpen: counted.sum(key, at.open),
+      connectionsPooled: counted.sum(key, at.pooled),
+    };
+  });
+  return { name: upstream.name, endpoints };
+}
+
+/** Names of endpoints that DNS must tell us the addresses of. */
+export function hostsOf(config: Config, isIp: (text: string) => boolean): Set<string> {
+  const hosts = config.upstreams.flatMap(({ endpoints }) =>
+    endpoints.map(({ address }) => (address.kind === "tcp" && !isIp(address.host) ? address.host : "")),
+  );
+  return new Set(hosts.filter((host) => host !== ""));
+}

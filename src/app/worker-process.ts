@@ -1,0 +1,187 @@
+/**
+ * Worker process: one data-plane process, as control sees it.
+ *
+ * shape  questions and answers over IPC, each with a deadline; descriptors over a socket pair beside it
+ * out    "gone" when the process ended before it answered, "late" at the deadline: the caller decides what
+ *        that means
+ */
+import { closeDescriptor, descriptorPair, sendDescriptor } from "../transport/descriptors.ts";
+import { restoreBacklog } from "../transport/listen-sockets.ts";
+import { type Log, levelOf } from "./log.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
+
+export interface WorkerSpawn {
+  /** Entry file of the worker. */
+  readonly file: string;
+  readonly slot: number;
+  /** Row of the zone that it will write. */
+  readonly row: number;
+  readonly log: Log;
+  readonly onExit: (worker: WorkerProcess, how: string) => void;
+}
+
+export type WorkerState = "starting" | "running" | "draining";
+export type Answer<Kind extends FromWorker["kind"]> = Extract<FromWorker, { kind: Kind }> | "gone" | "late";
+
+/** Loading the code on a busy machine, or compiling 10,000 routes: far above what is normal. */
+export const START_TIMEOUT_MS = 20_000;
+export const PREPARE_TIMEOUT_MS = 20_000;
+const COMMIT_TIMEOUT_MS = 5000;
+const LISTEN_TIMEOUT_MS = 5000;
+/** Room in the descriptor socket: it is read at once, so a full one is soon empty again. */
+const SEND_RETRY_MS = 5;
+
+export class WorkerProcess {
+  readonly slot: number;
+  readonly row: number;
+  readonly bornAtMs = performance.now();
+  state: WorkerState = "starting";
+  /** Versions prepared and in force there; 0 = none yet. */
+  preparedVersion = 0;
+  version = 0;
+  /** Last heartbeat seen, and how many looks ago it changed (`workers.ts`). */
+  heartbeat = 0;
+  silentLooks = 0;
+  readonly listening = new Set<string>();
+  readonly #process: Bun.Subprocess;
+  readonly #socket: number;
+  readonly #log: Log;
+  readonly #waiting = new Map<string, (answer: FromWorker | "gone") => void>();
+  #nextNumber = 1;
+  #isGone = false;
+
+  /** Starts the process. Throws when the system refuses: no memory, no process left. */
+  constructor(spawn: WorkerSpawn) {
+    this.slot = spawn.slot;
+    this.row = spawn.row;
+    this.#log = spawn.log;
+    const [own, child] = descriptorPair();
+    this.#socket = own;
+    try {
+      this.#process = Bun.spawn([process.execPath, ...process.execArgv, spawn.file], {
+        stdio: ["ignore", "inherit", "inherit", child],
+        ipc: (message) => this.#receive(message as FromWorker),
+        onExit: (_process, code, signal) => {
+          this.#end();
+          spawn.onExit(this, signal === null ? `exit code ${code}` : `signal ${signalName(signal)}`);
+        },
+      });
+    } catch (error) {
+      closeDescriptor(own);
+      throw error;
+    } finally {
+      closeDescriptor(child);
+    }
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  send(message: ToWorker): void {
+    if (this.#isGone) return;
+    try {
+      this.#process.send(message);
+    } catch {
+      // the channel closes a moment before the exit is reported; onExit follows
+    }
+  }
+
+  hello(): Promise<Answer<"hello">> {
+    return this.#answer("hello", START_TIMEOUT_MS);
+  }
+
+  async prepare(message: Extract<ToWorker, { kind: "prepare" }>): Promise<Answer<"prepared">> {
+    const answer = this.#answer<"prepared">(`prepared ${message.version}`, PREPARE_TIMEOUT_MS);
+    this.send(message);
+    const got = await answer;
+    if (typeof got === "object" && got.error === undefined) this.preparedVersion = got.version;
+    return got;
+  }
+
+  async commit(version: number): Promise<Answer<"committed">> {
+    const answer = this.#answer<"committed">(`committed ${version}`, COMMIT_TIMEOUT_MS);
+    this.version = version;
+    this.send({ kind: "commit", version });
+    return await answer;
+  }
+
+  abandon(version: number): void {
+    if (this.preparedVersion === version) this.preparedVersion = this.version;
+    this.send({ kind: "abandon", version });
+  }
+
+  /** Hands a listening descriptor over and waits until the worker accepts on it. */
+  async listen(spec: { id: string; listener: string; port: number; descriptor: number }) {
+    const { id, listener, port, descriptor } = spec;
+    const number = this.#nextNumber++;
+    if (!(await this.#sendDescriptor(number, descriptor))) return "gone";
+    const answer = this.#answer<"listening">(`listening ${id}`, LISTEN_TIMEOUT_MS);
+    this.send({ kind: "listen", id, listener, port, number });
+    const got = await answer;
+    if (typeof got === "object" && got.error === undefined) {
+      this.listening.add(id);
+      restoreBacklog(descriptor);
+    }
+    return got;
+  }
+
+  async unlisten(id: string): Promise<Answer<"unlistened">> {
+    const answer = this.#answer<"unlistened">(`unlistened ${id}`, LISTEN_TIMEOUT_MS);
+    this.listening.delete(id);
+    this.send({ kind: "unlisten", id });
+    return await answer;
+  }
+
+  kill(): void {
+    if (!this.#isGone) this.#process.kill("SIGKILL");
+  }
+
+  get exited(): Promise<number> {
+    return this.#process.exited;
+  }
+
+  async #sendDescriptor(number: number, descriptor: number): Promise<boolean> {
+    const deadlineMs = performance.now() + LISTEN_TIMEOUT_MS;
+    try {
+      while (!this.#isGone && performance.now() < deadlineMs) {
+        if (sendDescriptor(this.#socket, number, descriptor)) return true;
+        await Bun.sleep(SEND_RETRY_MS);
+      }
+    } catch {
+      // the other end is closed: the process is ending
+    }
+    return false;
+  }
+
+  async #answer<Kind extends FromWorker["kind"]>(key: string, timeoutMs: number): Promise<Answer<Kind>> {
+    if (this.#isGone) return "gone";
+    const { promise, resolve } = Promise.withResolvers<FromWorker | "gone" | "late">();
+    const timer = setTimeout(() => resolve("late"), timeoutMs);
+    this.#waiting.set(key, resolve);
+    const got = await promise;
+    clearTimeout(timer);
+    this.#waiting.delete(key);
+    return got as Answer<Kind>;
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === "log") this.#log(levelOf(message.level), message.area, message.text);
+    else this.#waiting.get(keyOf(message))?.(message);
+  }
+
+  #end(): void {
+    this.#isGone = true;
+    closeDescriptor(this.#socket);
+    for (const resolve of this.#waiting.values()) resolve("gone");
+  }
+}
+
+function keyOf(message: Exclude<FromWorker, { kind: "log" }>): string {
+  if ("version" in message) return `${message.kind} ${message.version}`;
+  return "id" in message ? `${message.kind} ${message.id}` : message.kind;
+}
+
+function signalName(signal: number | string): string {
+  return typeof signal === "string" ? signal : `number ${signal}`;
+}
