@@ -17,7 +17,7 @@ export const DEFAULT_ADMIN = "127.0.0.1:9900";
 export const ADMIN_OPTION: OptionRow = {
   name: "admin",
   value: "ADDR",
-  help: `admin listener of the running Weir: host:port or unix:/path (default: from the file, else ${DEFAULT_ADMIN})`,
+  help: `admin listener to ask (default: as in the file, else ${DEFAULT_ADMIN})`,
 };
 
 export interface FoundTarget {

@@ -32,7 +32,7 @@ export const CONFIG_OPTION: OptionRow = {
   name: "config",
   short: "c",
   value: "FILE",
-  help: "configuration file (default: ./weir.yaml, ./weir.yml, ./weir.config.ts, ./weir.json)",
+  help: "configuration file (default: ./weir.yaml, .yml or .json, or ./weir.config.ts)",
 };
 export const JSON_OPTION: OptionRow = { name: "json", help: "print JSON, for programs" };
 export const HELP_OPTION: OptionRow = { name: "help", short: "h", help: "print this page" };

@@ -18,13 +18,13 @@ export const explainCommand: Command = {
       short: "H",
       value: "LINE",
       isList: true,
-      help: "a header line of the request, as in curl",
+      help: "a header line, as in curl",
     },
     { name: "from", value: "IP", help: "address of the client (default 127.0.0.1)" },
     {
       name: "listener",
       value: "NAME",
-      help: "listener it arrives at (default: the one with the port of the URL)",
+      help: "listener (default: the one with the port of the URL)",
     },
     JSON_OPTION,
   ],
@@ -37,7 +37,7 @@ export const explainCommand: Command = {
       "weir explain -c weir.yaml POST /login -H 'Host: app.test' --from 203.0.113.9",
       "a path with a Host line",
     ],
-    ["weir explain GET '/a/../b%2f..' ", "what the proxy makes of an odd path"],
+    ["weir explain GET '/a/../b%2f..'", "what the proxy makes of an odd path"],
   ],
   async run(args, terminal) {
     const config = await loadOrPrint(args, terminal);

@@ -99,7 +99,7 @@ function help(word: string | undefined, terminal: Terminal): number {
     return EXIT_OK;
   }
   const command = COMMANDS.find((each) => each.name === word);
-  if (command === undefined) return complain("weir help", unknownWord(word), terminal);
+  if (command === undefined) return complain("weir", unknownWord(word), terminal);
   terminal.out(helpPage(command, terminal));
   return EXIT_OK;
 }

@@ -36,7 +36,7 @@ export const proxyCommand: Command = {
     { name: "print", help: "print the same as a configuration file, and stop" },
   ],
   about:
-    "ADDR is host:port, :port, [v6]:port or unix:/path. An empty host listens everywhere and sends to 127.0.0.1.",
+    "ADDR is host:port, :port, [v6]:port or unix:/path. An empty host\nlistens everywhere and sends to 127.0.0.1.",
   examples: [
     ["weir proxy --listen :8080 --to 127.0.0.1:3000", "everything on port 8080 goes to port 3000"],
     ["weir proxy --to :3000 --to :3001 --access-log", "two endpoints in turn, on port 8080"],

@@ -6,7 +6,14 @@
  */
 const OLDEST = "1.4.5";
 
-if (Bun.semver.order(Bun.version, OLDEST) < 0) {
-  process.stderr.write(`weir: Bun ${OLDEST} or newer is needed, this is ${Bun.version}. Run "npm ci"\n`);
+/** What to tell about a Bun of this version, or undefined when it will do. */
+export function versionProblem(version: string): string | undefined {
+  if (Bun.semver.order(version, OLDEST) >= 0) return undefined;
+  return `weir: Bun ${OLDEST} or newer is needed, this is ${version}. Run "npm ci"`;
+}
+
+const problem = versionProblem(Bun.version);
+if (problem !== undefined) {
+  process.stderr.write(`${problem}\n`);
   process.exit(1);
 }
