@@ -1,0 +1,51 @@
+/**
+ * Check: a document becomes a Config with every default filled in, or all of its problems.
+ *
+ * why    the only way to a Config: whatever runs has passed here
+ * in     a Source, and what the check needs to know of the machine, handed in: this folder does no I/O
+ * out    a Config when there is no error; warnings may come beside it
+ * how    fill in variables → read by the option rows → join the parts (names, policies, addresses)
+ */
+
+import type { CheckFacts } from "./check/facts.ts";
+import { checkListeners } from "./check/listeners.ts";
+import { checkAdmin, checkObserve, checkServer } from "./check/machine.ts";
+import { checkRoutes } from "./check/routes.ts";
+import { UpstreamTable } from "./check/upstreams.ts";
+import type { Config, Problem } from "./config.ts";
+import { fillVariables } from "./environment.ts";
+import { ROOT } from "./options/options.table.ts";
+import { object } from "./options/types.ts";
+import { Place, Report, type Source } from "./problem.ts";
+
+export interface Checked {
+  readonly config: Config | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export function checkConfig(source: Source, facts: CheckFacts): Checked {
+  const report = new Report();
+  const place = new Place(source, report);
+  const config = read(source.value, place, facts);
+  return { config: report.errorCount === 0 ? config : undefined, problems: report.problems() };
+}
+
+function read(value: unknown, place: Place, facts: CheckFacts): Config | undefined {
+  if (value === null || value === undefined) {
+    place.error("the configuration is empty", "It needs at least `listeners` and `routes`.");
+    return undefined;
+  }
+  const written = object(ROOT).read(fillVariables(value, place, facts.env), place);
+  if (written === undefined) return undefined;
+  const server = checkServer(written.server, facts);
+  const listeners = checkListeners(written.listeners, place.key("listeners"), facts);
+  const upstreams = new UpstreamTable(written.upstreams, place.key("upstreams"), facts);
+  const routes = checkRoutes(written, place, {
+    facts,
+    upstreams,
+    listeners: listeners.map(({ name }) => name),
+  });
+  const admin = checkAdmin(written.admin, place.key("admin"), { facts, listeners });
+  const observe = checkObserve(written.observe, place.key("observe"), facts);
+  return { server, listeners, routes, upstreams: upstreams.all(), admin, observe };
+}

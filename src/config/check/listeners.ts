@@ -1,0 +1,78 @@
+/**
+ * Listeners: names, addresses, and that no address is given twice.
+ */
+import { type Address, formatAddress } from "../../core/address.ts";
+import type { ListenerConfig } from "../config.ts";
+import { LISTENER, LISTENER_LIMITS, LISTENER_TIMEOUTS } from "../options/options.table.ts";
+import { type Entry, type Written, withDefaults } from "../options/types.ts";
+import type { Place } from "../problem.ts";
+import type { CheckFacts } from "./facts.ts";
+import { absoluteAddress, bindKey } from "./places.ts";
+
+type ListenerEntry = Entry<Written<typeof LISTENER>>;
+
+export function checkListeners(
+  entries: readonly ListenerEntry[] | undefined,
+  place: Place,
+  facts: CheckFacts,
+): readonly ListenerConfig[] {
+  if (entries === undefined) return [];
+  if (entries.length === 0) {
+    place.error("there is no listener", 'Add one, such as `web: { bind: ":8080" }`.');
+  }
+  const owners = new Map<string, ListenerEntry>();
+  return entries.map((entry) => {
+    const bind = distinct((entry.value.bind ?? []).map((address) => absoluteAddress(address, facts.folder)));
+    if (entry.value.bind?.length === 0)
+      entry.place.key("bind").error("there is no address", 'Write ":8080".');
+    for (const address of bind) claim(address, entry, owners);
+    return toListener(entry, bind);
+  });
+}
+
+/** The same address twice in one listener is one address: `:80` and `[::]:80`, for example. */
+function distinct(bind: readonly Address[]): readonly Address[] {
+  const kept = new Map<string | symbol, Address>();
+  for (const address of bind) {
+    const key = bindKey(address) ?? Symbol("port 0");
+    const isWider = address.kind === "tcp" && address.host.includes(":");
+    if (!kept.has(key) || isWider) kept.set(key, address);
+  }
+  return [...kept.values()];
+}
+
+function claim(address: Address, entry: ListenerEntry, owners: Map<string, ListenerEntry>): void {
+  const key = bindKey(address);
+  if (key === undefined) return;
+  const owner = owners.get(key);
+  if (owner !== undefined) {
+    const message = `${formatAddress(address)} is bound by \`${owner.name}\` already (${owner.place.where})`;
+    entry.place.key("bind").error(message, "Give each listener its own address.");
+  } else owners.set(key, entry);
+}
+
+function toListener({ name, value }: ListenerEntry, bind: readonly Address[]): ListenerConfig {
+  const filled = withDefaults(LISTENER, value);
+  const limits = withDefaults(LISTENER_LIMITS, value.limits);
+  const timeouts = withDefaults(LISTENER_TIMEOUTS, value.timeouts);
+  return {
+    name,
+    bind,
+    proxyProtocolFrom: filled.proxyProtocol?.from ?? [],
+    trustedProxies: filled.trustedProxies,
+    encodedSlash: filled.encodedSlash,
+    limits: {
+      connections: limits.connections,
+      requestHeadBytes: limits.requestHead,
+      headers: limits.headers,
+      bodyBytes: limits.body,
+      requestsPerConnection: limits.requestsPerConnection,
+    },
+    timeouts: {
+      handshakeMs: timeouts.handshake,
+      headMs: timeouts.head,
+      bodyMs: timeouts.body,
+      idleMs: timeouts.idle,
+    },
+  };
+}

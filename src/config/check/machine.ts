@@ -1,0 +1,115 @@
+/**
+ * The sections about the process itself: server, admin, observe.
+ */
+import { formatAddress, parseIp } from "../../core/address.ts";
+import type { AdminConfig, ListenerConfig, ObserveConfig, ServerConfig } from "../config.ts";
+import { ACCESS_LOG, ADMIN, OBSERVE, SERVER } from "../options/options.table.ts";
+import type { SecretReference } from "../options/secret.ts";
+import { type Written, withDefaults } from "../options/types.ts";
+import { type Place, quote } from "../problem.ts";
+import type { CheckFacts } from "./facts.ts";
+import { absoluteAddress, absolutePath, bindKey } from "./places.ts";
+
+export function checkServer(written: Written<typeof SERVER> | undefined, facts: CheckFacts): ServerConfig {
+  const { workers, drainTimeout, user, memory } = withDefaults(SERVER, written);
+  return {
+    workers: workers === "auto" ? Math.max(1, facts.cores) : workers,
+    drainTimeoutMs: drainTimeout,
+    user,
+    memoryBytes: memory,
+  };
+}
+
+interface AdminNeeds {
+  readonly facts: CheckFacts;
+  readonly listeners: readonly ListenerConfig[];
+}
+
+export function checkAdmin(
+  written: Written<typeof ADMIN> | "off" | undefined,
+  place: Place,
+  { facts, listeners }: AdminNeeds,
+): AdminConfig | undefined {
+  if (written === "off") return undefined;
+  const { bind, token } = withDefaults(ADMIN, written);
+  const address = absoluteAddress(bind, facts.folder);
+  const secret = token === undefined ? undefined : readSecret(token, place.key("token"), facts);
+  const isLocal = address.kind === "unix" || isLoopback(address.host);
+  if (!isLocal && token === undefined) {
+    place.error(
+      `the admin listener on ${formatAddress(address)} can be reached from elsewhere and has no token`,
+      "Add `token: { env: WEIR_ADMIN_TOKEN }`, or bind it to 127.0.0.1.",
+    );
+  }
+  const taken = listeners.find((listener) =>
+    listener.bind.some((other) => bindKey(other) === bindKey(address)),
+  );
+  if (taken !== undefined && bindKey(address) !== undefined) {
+    const hint = "Give `admin` another address in `bind`.";
+    place.error(
+      `the admin listener has the address of the listener \`${taken.name}\`: ${formatAddress(address)}`,
+      hint,
+    );
+  }
+  return { address, isExplicit: written?.bind !== undefined, token: secret };
+}
+
+function isLoopback(host: string): boolean {
+  const bytes = parseIp(host);
+  if (bytes === undefined) return false;
+  return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
+}
+
+/** RFC 6750 §2.1 allows less; every visible ASCII character is safe in a field value. */
+const TOKEN = /^[!-~]+$/;
+
+function readSecret(reference: SecretReference, place: Place, facts: CheckFacts): string | undefined {
+  const read = secretText(reference, place, facts);
+  if (read === undefined) return undefined;
+  const secret = read.trim();
+  if (secret === "") place.error("the secret is empty", "Give it a value, or remove the key.");
+  else if (!TOKEN.test(secret)) {
+    place.error(
+      "the secret holds a space or a character that a header cannot carry",
+      "Use visible ASCII only.",
+    );
+  } else return secret;
+  return undefined;
+}
+
+function secretText(reference: SecretReference, place: Place, facts: CheckFacts): string | undefined {
+  if (reference.kind === "text") return reference.text;
+  if (reference.kind === "env") {
+    const value = Object.hasOwn(facts.env, reference.name) ? facts.env[reference.name] : undefined;
+    if (value === undefined) {
+      place.error(`the environment variable ${quote(reference.name)} is not set`, "Set it before starting.");
+    }
+    return value;
+  }
+  const read = facts.readText(absolutePath(reference.path, facts.folder));
+  if ("text" in read) return read.text;
+  place.error(
+    `the secret's file ${quote(reference.path)} cannot be read: ${read.error}`,
+    "Check path and rights.",
+  );
+  return undefined;
+}
+
+export function checkObserve(
+  written: Written<typeof OBSERVE> | undefined,
+  place: Place,
+  facts: CheckFacts,
+): ObserveConfig {
+  const { accessLog, metrics } = withDefaults(OBSERVE, written);
+  if (accessLog === "off") return { accessLog: undefined, metrics };
+  const { format, to } = withDefaults(ACCESS_LOG, accessLog);
+  const log = place.key("accessLog");
+  if (format.trim() === "")
+    log.key("format").error("the format is empty", "Write json, combined or a template.");
+  if (to === "stdout" || to === "stderr") return { accessLog: { format, to }, metrics };
+  const path = absolutePath(to, facts.folder);
+  if (to === "" || facts.kindOf(path) === "folder") {
+    log.key("to").error(`${quote(to)} is not a file`, "Name a file, stdout or stderr.");
+  }
+  return { accessLog: { format, to: path }, metrics };
+}

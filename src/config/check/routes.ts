@@ -1,0 +1,162 @@
+/**
+ * Routes: each with its policies merged in, its one action, and its names looked up.
+ */
+import type { PathTest, RouteMatch } from "../../route/match.ts";
+import { templateProblem } from "../../route/template.ts";
+import type { RouteConfig } from "../config.ts";
+import { isHostName } from "../options/addresses.ts";
+import { type REWRITE, type ROOT, ROUTE_TIMEOUTS } from "../options/options.table.ts";
+import { type Entry, type Placed, type Written, withDefaults } from "../options/types.ts";
+import { type Place, quote } from "../problem.ts";
+import { didYouMean } from "../suggest.ts";
+import { checkAction } from "./action.ts";
+import { toEdits } from "./edits.ts";
+import type { CheckFacts } from "./facts.ts";
+import { absolutePath } from "./places.ts";
+import { mergePolicies } from "./policies.ts";
+import { refuseTwins } from "./twins.ts";
+import type { RouteNeeds, WrittenPolicy, WrittenRoute } from "./written-route.ts";
+
+export function checkRoutes(
+  root: Written<typeof ROOT>,
+  place: Place,
+  needs: RouteNeeds,
+): readonly RouteConfig[] {
+  const policies = root.policies ?? [];
+  for (const { value } of policies) checkListenerNames(value.listener, needs);
+  if (root.routes === undefined) return [];
+  if (root.routes.length === 0) {
+    place.key("routes").error("there is no route", "Add one, such as `- { to: app }`.");
+  }
+  const taken = new Map<string, Place>();
+  const checked = root.routes.map(({ value, place: at }, index) => {
+    const errorsBefore = at.errorCount;
+    const merged = mergePolicies(value, policiesOf(value, policies));
+    checkListenerNames(value.listener, needs);
+    const route = toRoute(merged, at, { needs, index });
+    refuseSameName(route.name, value.name === undefined ? at : at.key("name"), taken);
+    return { route, place: at, isSound: at.errorCount === errorsBefore };
+  });
+  refuseTwins(
+    checked.filter(({ isSound }) => isSound),
+    needs.listeners,
+  );
+  return checked.map(({ route }) => route);
+}
+
+function policiesOf(
+  route: WrittenRoute,
+  policies: readonly Entry<WrittenPolicy>[],
+): readonly WrittenPolicy[] {
+  return (route.policies ?? []).flatMap(({ value: name, place }) => {
+    const found = policies.find((policy) => policy.name === name);
+    if (found !== undefined) return [found.value];
+    const names = policies.map((policy) => policy.name);
+    place.error(`there is no policy ${quote(name)}`, didYouMean(name, names));
+    return [];
+  });
+}
+
+function checkListenerNames(names: readonly Placed<string>[] | undefined, needs: RouteNeeds): void {
+  for (const { value, place } of names ?? []) {
+    if (needs.listeners.length === 0 || needs.listeners.includes(value)) continue;
+    place.error(`there is no listener ${quote(value)}`, didYouMean(value, needs.listeners));
+  }
+}
+
+function refuseSameName(name: string, place: Place, taken: Map<string, Place>): void {
+  const other = taken.get(name);
+  if (other === undefined) taken.set(name, place);
+  else
+    place.error(
+      `the name \`${name}\` belongs to another route (${other.where})`,
+      "Give each route its own name.",
+    );
+}
+
+interface RouteContext {
+  readonly needs: RouteNeeds;
+  readonly index: number;
+}
+
+function toRoute(written: WrittenRoute, place: Place, { needs, index }: RouteContext): RouteConfig {
+  const match = toMatch(written.match);
+  const timeouts = withDefaults(ROUTE_TIMEOUTS, written.timeouts);
+  const { action, responseHeaders } = checkAction(written, place, { needs, path: match.path });
+  checkRewrite(written.rewrite, place.key("rewrite"), match.path);
+  return {
+    name: written.name ?? `route-${index + 1}`,
+    listeners: [...new Set(written.listener?.map(({ value }) => value))],
+    priority: written.priority ?? 0,
+    match,
+    action,
+    rewrite: {
+      stripPrefix: written.rewrite?.stripPrefix,
+      path: written.rewrite?.path,
+      host: written.rewrite?.host,
+    },
+    requestHeaders: toEdits(written.headers?.request),
+    responseHeaders: toEdits(written.headers?.response, responseHeaders),
+    timeouts: {
+      requestMs: timeouts.request,
+      connectMs: timeouts.connect,
+      responseMs: timeouts.response,
+      idleMs: timeouts.idle,
+    },
+    errorPages: checkErrorPages(written, needs.facts),
+  };
+}
+
+function toMatch(written: WrittenRoute["match"]): RouteMatch {
+  return {
+    hosts: [...new Set(written?.host)],
+    path: written?.path,
+    methods: [...new Set(written?.method)],
+    headers: written?.headers ?? [],
+    query: written?.query ?? [],
+    cookies: written?.cookies ?? [],
+    clientIp: [...new Set(written?.clientIp)],
+  };
+}
+
+function checkRewrite(
+  rewrite: Written<typeof REWRITE> | undefined,
+  place: Place,
+  path: PathTest | undefined,
+): void {
+  if (rewrite === undefined) return;
+  const { stripPrefix, path: template, host } = rewrite;
+  if (stripPrefix !== undefined && template !== undefined) {
+    place.error(
+      "`stripPrefix` and `path` cannot both hold",
+      "Keep one: `path: /new/{rest}` says the whole path.",
+    );
+  }
+  if (stripPrefix !== undefined) checkStrip(stripPrefix, place.key("stripPrefix"), path);
+  const wrong = template === undefined ? undefined : templateProblem(template, path, ["rest", "path"]);
+  if (wrong !== undefined)
+    place.key("path").error(wrong, "Use `{rest}` of a prefix match, or `{1}` of a pattern.");
+  if (host !== undefined && !isHostName(host.replace(/:\d{1,5}$/, "").replace(/^\[(.+)\]$/, "$1"))) {
+    place.key("host").error(`${quote(host)} is not a host`, "Write internal.example.com or host:port.");
+  }
+}
+
+/** A prefix that no path of the route begins with is never taken off: surely a mistake, but a harmless one. */
+function checkStrip(stripPrefix: string, place: Place, path: PathTest | undefined): void {
+  if (path === undefined || path.kind === "pattern") return;
+  const prefix = stripPrefix.replace(/\/$/, "");
+  const mayHold =
+    path.path === prefix || path.path.startsWith(`${prefix}/`) || prefix.startsWith(`${path.path}/`);
+  if (mayHold && !(path.kind === "exact" && prefix.startsWith(`${path.path}/`))) return;
+  place.warning(`no path of this route begins with ${quote(stripPrefix)}`, "It will change nothing.");
+}
+
+function checkErrorPages(written: WrittenRoute, facts: CheckFacts): Readonly<Record<string, string>> {
+  const pages = (written.errorPages ?? []).map(({ name, value, place }) => {
+    const path = absolutePath(value, facts.folder);
+    if (facts.kindOf(path) !== "file")
+      place.error(`there is no file ${quote(value)}`, `It was looked for at ${path}.`);
+    return [name, path];
+  });
+  return Object.fromEntries(pages);
+}

@@ -1,0 +1,257 @@
+/**
+ * defineConfig: the configuration as TypeScript, for `weir.config.ts`.
+ *
+ * why    the package's public export: an editor completes keys, shows these sentences and marks mistakes
+ * rule   types and one identity function; it is imported by users' files and must load nothing else
+ * note   `options/options.table.ts` must have exactly the keys of these types; it does not compile otherwise
+ */
+
+/** `${NAME}` or `${NAME:-default}` somewhere in a string: filled in from the environment. */
+export type Variable = `${string}\${${string}}${string}`;
+/** `250ms`, `5s`, `2m`, `1h`; 0 where the option says so. */
+export type Duration = `${number}ms` | `${number}s` | `${number}m` | `${number}h` | 0 | "0" | Variable;
+/** `64KiB`, `10MiB`, `2GiB` (1024), `KB`, `MB`, `GB` (1000), or bytes. */
+export type Size =
+  | number
+  | `${number}`
+  | `${number}${"B" | "KiB" | "MiB" | "GiB" | "KB" | "MB" | "GB"}`
+  | Variable;
+/** One value or several. */
+export type OneOrMore<T> = T | readonly T[];
+/** In the file itself, in a file beside it, or in the environment. Never printed. */
+export type Secret = string | { readonly file: string } | { readonly env: string };
+/** `host:port`, `:port`, `[v6]:port` or `unix:/path`. */
+export type AddressText = string;
+
+export interface ConfigInput {
+  /** The processes: how many, how much memory, whose rights. */
+  readonly server?: ServerInput;
+  /** Where clients connect, by name. */
+  readonly listeners: Readonly<Record<string, ListenerInput>>;
+  /** What to do with a request; the most specific match wins, not the order. */
+  readonly routes: readonly RouteInput[];
+  /** Named sets of endpoints. May be left out when every route says where to go by itself. */
+  readonly upstreams?: Readonly<Record<string, UpstreamInput | OneOrMore<EndpointInput>>>;
+  /** Named sets of route keys, for `policies` in a route. */
+  readonly policies?: Readonly<Record<string, PolicyInput>>;
+  /** The admin listener: status, metrics, reload. */
+  readonly admin?: AdminInput | "off";
+  /** Access log and metrics. */
+  readonly observe?: ObserveInput;
+}
+
+export interface ServerInput {
+  /** Data-plane processes; `auto` is one a core. Default `auto`. */
+  readonly workers?: number | "auto" | Variable;
+  /** How long old connections may finish on reload, upgrade and stop. Default `30s`. */
+  readonly drainTimeout?: Duration;
+  /** User to become after binding, when started as root. */
+  readonly user?: string;
+  /** Ceiling for buffers and cache together, for each worker. Default `512MiB`. */
+  readonly memory?: Size;
+}
+
+export interface ListenerInput {
+  /** `:port` is every address of the machine, IPv4 and IPv6. */
+  readonly bind: OneOrMore<AddressText>;
+  /** What is spoken here. Default `http`. */
+  readonly mode?: "http";
+  /** HTTP versions. Default `[h1]`. */
+  readonly protocols?: OneOrMore<"h1">;
+  /** Peers that must begin a connection with a PROXY protocol header (v1 or v2), and are believed. */
+  readonly proxyProtocol?: { readonly from: OneOrMore<string> };
+  /** Peers whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody. */
+  readonly trustedProxies?: OneOrMore<string>;
+  /** `%2F` and `%5C` in a path: answered with 400, or passed on unchanged. Default `refuse`. */
+  readonly encodedSlash?: "refuse" | "pass";
+  readonly limits?: ListenerLimitsInput;
+  readonly timeouts?: ListenerTimeoutsInput;
+}
+
+export interface ListenerLimitsInput {
+  /** Open connections; the newest is refused beyond. Default 20000. */
+  readonly connections?: number | Variable;
+  /** Bytes of request line and header together. Default `32KiB`. */
+  readonly requestHead?: Size;
+  /** Header lines in a request. Default 100. */
+  readonly headers?: number | Variable;
+  /** Bytes of a request body; 0 = no limit. Default `100MiB`. */
+  readonly body?: Size;
+  /** Requests on one connection before it is closed. Default 10000. */
+  readonly requestsPerConnection?: number | Variable;
+}
+
+export interface ListenerTimeoutsInput {
+  /** For the PROXY protocol header, and for TLS. Default `10s`. */
+  readonly handshake?: Duration;
+  /** From the first byte of a request to the end of its head. Default `10s`. */
+  readonly head?: Duration;
+  /** Between two body bytes, read or written. Default `30s`. */
+  readonly body?: Duration;
+  /** Between two requests of a connection. Default `75s`. */
+  readonly idle?: Duration;
+}
+
+/** The keys that a route may also take from a policy. */
+export interface PolicyInput {
+  /** Listener names; every http listener when left out. */
+  readonly listener?: OneOrMore<string>;
+  /** Higher goes before more specific. Default 0. */
+  readonly priority?: number | Variable;
+  readonly match?: MatchInput;
+  readonly rewrite?: RewriteInput;
+  readonly headers?: HeadersInput;
+  readonly timeouts?: RouteTimeoutsInput;
+  /** Own HTML pages for error answers, by status (`404`) or class (`5xx`). */
+  readonly errorPages?: Readonly<Record<string, string>>;
+}
+
+/** Exactly one of `to`, `redirect`, `respond` and `files`. */
+export interface RouteInput extends PolicyInput {
+  /** In logs, metrics and status. Default: `route-1`, by position. */
+  readonly name?: string;
+  /** An upstream's name, an address (`http://127.0.0.1:3000`), or a weighted list. */
+  readonly to?: string | readonly TargetInput[];
+  /** Where to send the client: a path or URL, with `{rest} {path} {query} {host} {1}`. */
+  readonly redirect?: string | RedirectInput;
+  /** A fixed answer. */
+  readonly respond?: RespondInput;
+  /** Files of a folder. */
+  readonly files?: FilesInput;
+  /** Names from `policies`; a later one wins over an earlier one, the route's own keys over all. */
+  readonly policies?: OneOrMore<string>;
+}
+
+/** `"value"` is equal, `"*"` is present, `"~pattern"` is a regular expression. */
+export type Tests = Readonly<Record<string, string | number | boolean>>;
+
+export interface MatchInput {
+  /** `app.example.com`, or `*.example.com` for every name below. */
+  readonly host?: OneOrMore<string>;
+  /** `/x` exactly, `/x/*` it and all below, `~^/v[0-9]+/` a regular expression. */
+  readonly path?: string;
+  readonly method?: OneOrMore<string>;
+  readonly headers?: Tests;
+  readonly query?: Tests;
+  readonly cookies?: Tests;
+  /** Addresses and CIDR blocks. */
+  readonly clientIp?: OneOrMore<string>;
+}
+
+export interface TargetInput {
+  /** An upstream's name, or an address. */
+  readonly upstream: string;
+  /** Share of the requests, against the other weights. Default 1. */
+  readonly weight?: number | Variable;
+}
+
+export interface RedirectInput {
+  readonly to: string;
+  /** Default 308. */
+  readonly status?: 301 | 302 | 303 | 307 | 308;
+}
+
+export interface RespondInput {
+  /** Default 200. */
+  readonly status?: number | Variable;
+  readonly body?: string;
+  /** Default `text/plain; charset=utf-8`. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string | number>>;
+}
+
+export interface FilesInput {
+  /** A folder, relative to the configuration file. */
+  readonly root: string;
+  /** Files that stand for their folder. Default `[index.html]`. */
+  readonly index?: OneOrMore<string>;
+}
+
+export interface RewriteInput {
+  /** Taken off the front of the path, by whole segments. */
+  readonly stripPrefix?: string;
+  /** A new path, with `{rest}` of a prefix match or `{1}` of a pattern. */
+  readonly path?: string;
+  /** A new `Host` for the upstream. */
+  readonly host?: string;
+}
+
+export interface HeadersInput {
+  readonly request?: HeaderEditsInput;
+  readonly response?: HeaderEditsInput;
+}
+
+export interface HeaderEditsInput {
+  /** Replaces every field of the name. */
+  readonly set?: Readonly<Record<string, string | number | boolean>>;
+  /** Adds one more field, or several. */
+  readonly add?: Readonly<Record<string, OneOrMore<string | number | boolean>>>;
+  readonly remove?: OneOrMore<string>;
+}
+
+export interface RouteTimeoutsInput {
+  /** The whole exchange; 0 = none. Default 0. */
+  readonly request?: Duration;
+  /** To connect to an endpoint. Default `5s`. */
+  readonly connect?: Duration;
+  /** From the end of the request to the head of the response. Default `60s`. */
+  readonly response?: Duration;
+  /** Without a byte in either direction. Default `60s`. */
+  readonly idle?: Duration;
+}
+
+/** An address, or an address with more to say. */
+export type EndpointInput = AddressText | EndpointObjectInput;
+
+export interface EndpointObjectInput {
+  readonly address: AddressText;
+  /** Share of the requests, against the other weights. Default 1. */
+  readonly weight?: number | Variable;
+  /** Only used when no other endpoint is usable. Default false. */
+  readonly backup?: boolean | Variable;
+}
+
+export interface UpstreamInput {
+  readonly endpoints: OneOrMore<EndpointInput>;
+  /** Default `h1`. */
+  readonly protocol?: "h1";
+  /** How an endpoint is chosen. Default `round-robin`. */
+  readonly balance?: "round-robin" | "random";
+  readonly pool?: PoolInput;
+  /** PROXY protocol header to send at the start of each connection. Default `off`. */
+  readonly proxyProtocol?: "off" | "v1" | "v2";
+}
+
+export interface PoolInput {
+  /** Idle connections kept for an endpoint, in each worker. Default 128. */
+  readonly idle?: number | Variable;
+  /** How long an idle connection is kept. Default `60s`. */
+  readonly idleTimeout?: Duration;
+  /** How old a connection may grow before it is replaced. Default `10m`. */
+  readonly maxAge?: Duration;
+}
+
+export interface AdminInput {
+  /** Default `127.0.0.1:9900`. */
+  readonly bind?: AddressText;
+  /** Asked of every client; required on any address but loopback and unix sockets. */
+  readonly token?: Secret;
+}
+
+export interface ObserveInput {
+  readonly accessLog?: AccessLogInput | "off";
+  /** `/metrics` on the admin listener. Default true. */
+  readonly metrics?: boolean | Variable;
+}
+
+export interface AccessLogInput {
+  /** `json`, `combined`, or a template with `{field}`. Default `json`. */
+  readonly format?: string;
+  /** `stdout`, `stderr` or a file, relative to the configuration file. Default `stdout`. */
+  readonly to?: string;
+}
+
+/** Gives the configuration its types; returns it as it is. */
+export function defineConfig(input: ConfigInput): ConfigInput {
+  return input;
+}

@@ -1,0 +1,179 @@
+/**
+ * Options: every key of the configuration, with its type, default, bounds and one sentence.
+ *
+ * why    the check, the JSON Schema and the printed reference are made from these rows; nothing is said twice
+ * rule   a section has exactly the keys of its type in `define.ts`: `satisfies` proves it
+ */
+import type * as Input from "../define.ts";
+import { bindAddress, cidr, endpointAddress, hostPattern } from "./addresses.ts";
+import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests } from "./messages.ts";
+import { secret } from "./secret.ts";
+import {
+  choice, defaulted, duration, flag, integer, list, map, name, type Option, object, offOr, optional, ownName, placed, required,
+  shortFor, size, strictList, text, workerCount,
+} from "./types.ts";
+
+type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
+
+const MS = 1, SECOND = 1000, HOUR = 3_600_000;
+const KIB = 1024, MIB = 1024 ** 2, TIB = 1024 ** 4;
+/** A day is far beyond any request; it keeps timers within the runtime's 31 bits. */
+const DAY = 24 * HOUR;
+
+export const SERVER = {
+  workers:      defaulted(workerCount, "auto", "Data-plane processes; `auto` is one a core"),
+  drainTimeout: defaulted(duration({ min: MS, max: DAY, zero: "at once" }), "30s", "How long old connections may finish on reload, upgrade and stop"),
+  user:         optional(text("a user name", undefined, { type: "string" }), "User to become after binding, when started as root"),
+  memory:       defaulted(size({ min: 16 * MIB, max: TIB }), "512MiB", "Ceiling for buffers and cache together, for each worker"),
+} satisfies RowsFor<Input.ServerInput>;
+
+export const LISTENER_LIMITS = {
+  connections:           defaulted(integer(1, 1_000_000), 20_000, "Open connections; the newest is refused beyond"),
+  requestHead:           defaulted(size({ min: KIB, max: MIB }), "32KiB", "Bytes of request line and header together"),
+  headers:               defaulted(integer(1, 1000), 100, "Header lines in a request"),
+  body:                  defaulted(size({ min: 1, max: TIB, zero: "no limit" }), "100MiB", "Bytes of a request body"),
+  requestsPerConnection: defaulted(integer(1, 1_000_000_000), 10_000, "Requests on one connection before it is closed"),
+} satisfies RowsFor<Input.ListenerLimitsInput>;
+
+export const LISTENER_TIMEOUTS = {
+  handshake: defaulted(duration({ min: MS, max: HOUR }), "10s", "For the PROXY protocol header, and for TLS"),
+  head:      defaulted(duration({ min: MS, max: HOUR }), "10s", "From the first byte of a request to the end of its head"),
+  body:      defaulted(duration({ min: MS, max: DAY }), "30s", "Between two body bytes, read from or taken by the client"),
+  idle:      defaulted(duration({ min: MS, max: DAY }), "75s", "Between two requests of a connection"),
+} satisfies RowsFor<Input.ListenerTimeoutsInput>;
+
+export const PROXY_PROTOCOL = {
+  from: required(list(cidr, "list of address blocks"), "Peers that must begin a connection with a PROXY protocol header, and are believed"),
+} satisfies RowsFor<NonNullable<Input.ListenerInput["proxyProtocol"]>>;
+
+export const LISTENER = {
+  bind:           required(list(bindAddress, "address or list of addresses"), "Where to listen: host:port, :port, [v6]:port or unix:/path"),
+  mode:           defaulted(choice("http"), "http", "What is spoken here"),
+  protocols:      defaulted(list(choice("h1"), "list of HTTP versions"), ["h1"], "HTTP versions that a client may speak"),
+  proxyProtocol:  optional(object(PROXY_PROTOCOL), "Accepts PROXY protocol v1 and v2, from these peers only"),
+  trustedProxies: defaulted(list(cidr, "list of address blocks"), [], "Peers whose X-Forwarded-* and Forwarded are believed"),
+  encodedSlash:   defaulted(choice("refuse", "pass"), "refuse", "`%2F` and `%5C` in a path: answered with 400, or passed on unchanged"),
+  limits:         optional(object(LISTENER_LIMITS), "How much a client may ask for"),
+  timeouts:       optional(object(LISTENER_TIMEOUTS), "How long a client may take"),
+} satisfies RowsFor<Input.ListenerInput>;
+
+export const MATCH = {
+  host:     optional(list(hostPattern, "host or list of hosts"), "Hosts; `*.example.com` is every name below"),
+  path:     optional(pathTest, "`/x` exactly, `/x/*` it and all below, `~^/v[0-9]+/` a regular expression"),
+  method:   optional(list(method, "method or list of methods"), "Methods, in upper case"),
+  headers:  optional(tests("field"), "Header fields: `value` equal, `*` present, `~pattern`"),
+  query:    optional(tests("parameter"), "Query parameters, tested like headers"),
+  cookies:  optional(tests("parameter"), "Cookies, tested like headers"),
+  clientIp: optional(list(cidr, "list of address blocks"), "Addresses the client may have"),
+} satisfies RowsFor<Input.MatchInput>;
+
+export const REWRITE = {
+  stripPrefix: optional(slashPath, "Taken off the front of the path, by whole segments"),
+  path:        optional(slashPath, "A new path, with `{rest}` of a prefix match or `{1}` of a pattern"),
+  host:        optional(text("a host", undefined, { type: "string" }), "A new `Host` for the upstream"),
+} satisfies RowsFor<Input.RewriteInput>;
+
+export const HEADER_EDITS = {
+  set:    optional(fieldMap, "Replaces every field of the name"),
+  add:    optional(fieldListMap, "Adds one more field, or several"),
+  remove: optional(list(fieldName, "list of field names"), "Removes every field of the name"),
+} satisfies RowsFor<Input.HeaderEditsInput>;
+
+export const HEADERS = {
+  request:  optional(object(HEADER_EDITS), "Edits of what the upstream receives"),
+  response: optional(object(HEADER_EDITS), "Edits of what the client receives"),
+} satisfies RowsFor<Input.HeadersInput>;
+
+export const ROUTE_TIMEOUTS = {
+  request:  defaulted(duration({ min: MS, max: DAY, zero: "none" }), "0", "The whole exchange"),
+  connect:  defaulted(duration({ min: MS, max: HOUR }), "5s", "To connect to an endpoint"),
+  response: defaulted(duration({ min: MS, max: DAY }), "60s", "From the end of the request to the head of the response"),
+  idle:     defaulted(duration({ min: MS, max: DAY }), "60s", "Without a byte in either direction"),
+} satisfies RowsFor<Input.RouteTimeoutsInput>;
+
+export const POLICY = {
+  listener:   optional(list(placed(name), "name or list of names"), "Listeners; every http listener when left out"),
+  priority:   optional(integer(-1_000_000, 1_000_000), "Higher goes before more specific; 0 when left out"),
+  match:      optional(object(MATCH), "Which requests; every request when left out"),
+  rewrite:    optional(object(REWRITE), "Changes of path and host on the way to the upstream"),
+  headers:    optional(object(HEADERS), "Changes of header fields"),
+  timeouts:   optional(object(ROUTE_TIMEOUTS), "How long the upstream may take"),
+  errorPages: optional(errorPages, "Own HTML pages by status (`404`) or class (`5xx`); files relative to the configuration"),
+} satisfies RowsFor<Input.PolicyInput>;
+
+export const TARGET = {
+  upstream: required(name, "An upstream's name, or an address"),
+  weight:   defaulted(integer(0, 1_000_000), 1, "Share of the requests, against the other weights"),
+} satisfies RowsFor<Input.TargetInput>;
+
+export const REDIRECT = {
+  to:     required(text("a path or URL", undefined, { type: "string" }), "A path or URL, with `{rest} {path} {query} {host} {1}`"),
+  status: defaulted(integer(301, 308), 308, "301, 302, 303, 307 or 308"),
+} satisfies RowsFor<Input.RedirectInput>;
+
+export const RESPOND = {
+  status:      defaulted(integer(200, 599), 200, "Status of the answer"),
+  body:        defaulted(text("a text"), "", "Body of the answer"),
+  contentType: defaulted(text("a media type", undefined, { type: "string" }), "text/plain; charset=utf-8", "Its media type"),
+  headers:     optional(fieldMap, "More header fields of the answer"),
+} satisfies RowsFor<Input.RespondInput>;
+
+export const FILES = {
+  root:  required(text("a folder", undefined, { type: "string" }), "A folder, relative to the configuration file"),
+  index: defaulted(list(text("a file name", undefined, { type: "string" }), "list of file names"), ["index.html"], "Files that stand for their folder"),
+} satisfies RowsFor<Input.FilesInput>;
+
+export const ROUTE = {
+  name:       optional(ownName, "In logs, metrics and status; `route-1` by position when left out"),
+  ...POLICY,
+  to:         optional(list(placed(shortFor(TARGET, "upstream", "name, address or `{ upstream, weight }`")), "upstream or weighted list"), "An upstream's name, an address such as `http://127.0.0.1:3000`, or a weighted list"),
+  redirect:   optional(shortFor(REDIRECT, "to", "path or URL, or a mapping"), "Where to send the client instead"),
+  respond:    optional(object(RESPOND), "A fixed answer"),
+  files:      optional(object(FILES), "Files of a folder"),
+  policies:   optional(list(placed(name), "name or list of names"), "Names from `policies`: a later one wins over an earlier one, the route's own keys over all"),
+} satisfies RowsFor<Input.RouteInput>;
+
+export const ENDPOINT = {
+  address: required(endpointAddress, "host:port, http://host:port or unix:/path"),
+  weight:  defaulted(integer(1, 1000), 1, "Share of the requests, against the other weights"),
+  backup:  defaulted(flag, false, "Only used when no other endpoint is usable"),
+} satisfies RowsFor<Input.EndpointObjectInput>;
+
+export const POOL = {
+  idle:        defaulted(integer(0, 100_000), 128, "Idle connections kept for an endpoint, in each worker"),
+  idleTimeout: defaulted(duration({ min: MS, max: DAY }), "60s", "How long an idle connection is kept"),
+  maxAge:      defaulted(duration({ min: SECOND, max: DAY }), "10m", "How old a connection may grow before it is replaced"),
+} satisfies RowsFor<Input.PoolInput>;
+
+export const UPSTREAM = {
+  endpoints:     required(list(placed(shortFor(ENDPOINT, "address", "address or a mapping")), "address or list of endpoints"), "Addresses, each alone or with more to say"),
+  protocol:      defaulted(choice("h1"), "h1", "HTTP version towards the endpoints"),
+  balance:       defaulted(choice("round-robin", "random"), "round-robin", "How an endpoint is chosen"),
+  pool:          optional(object(POOL), "Connections kept open for the next request"),
+  proxyProtocol: defaulted(choice("off", "v1", "v2"), "off", "PROXY protocol header to send at the start of each connection"),
+} satisfies RowsFor<Input.UpstreamInput>;
+
+export const ADMIN = {
+  bind:  defaulted(bindAddress, "127.0.0.1:9900", "Where the admin listener listens"),
+  token: optional(secret, "Asked of every client; required on any address but loopback and unix sockets"),
+} satisfies RowsFor<Input.AdminInput>;
+
+export const ACCESS_LOG = {
+  format: defaulted(text("a log format", undefined, { type: "string" }), "json", "`json`, `combined`, or a template with `{field}`"),
+  to:     defaulted(text("a file", undefined, { type: "string" }), "stdout", "`stdout`, `stderr` or a file, relative to the configuration file"),
+} satisfies RowsFor<Input.AccessLogInput>;
+
+export const OBSERVE = {
+  accessLog: defaulted(offOr(object(ACCESS_LOG)), "off", "One line for each request"),
+  metrics:   defaulted(flag, true, "`/metrics` on the admin listener"),
+} satisfies RowsFor<Input.ObserveInput>;
+
+export const ROOT = {
+  server:    optional(object(SERVER), "The processes: how many, how much memory, whose rights"),
+  listeners: required(map(object(LISTENER), "mapping of names to listeners"), "Where clients connect, by name"),
+  routes:    required(strictList(placed(object(ROUTE)), "a list of routes"), "What to do with a request; the most specific match wins, not the order"),
+  upstreams: optional(map(shortFor(UPSTREAM, "endpoints", "endpoints, or a mapping"), "mapping of names to upstreams"), "Named sets of endpoints"),
+  policies:  optional(map(object(POLICY), "mapping of names to policies"), "Named sets of route keys, for `policies` in a route"),
+  admin:     optional(offOr(object(ADMIN)), "The admin listener: status, metrics, reload"),
+  observe:   optional(object(OBSERVE), "Access log and metrics"),
+} satisfies RowsFor<Input.ConfigInput>;

@@ -1,0 +1,154 @@
+/**
+ * Parse: YAML text (JSON is YAML) to plain values that remember where they were written.
+ *
+ * out    a Source, or problems with line and column; several syntax errors are reported at once
+ * fails  duplicate keys, unknown tags, several documents, aliases that grow beyond MAX_ALIASES
+ * never  build anything but plain data: no custom tags, no dates
+ * spec   YAML 1.2.2, core schema, with the merge key `<<`
+ */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLError,
+  type YAMLMap,
+} from "yaml";
+import type { Problem } from "./config.ts";
+import { NOWHERE, type Path, type Position, type Source } from "./problem.ts";
+
+/** Aliases may copy a subtree this often in all: enough for shared blocks, not for a "billion laughs". */
+const MAX_ALIASES = 1000;
+const MAX_SYNTAX_PROBLEMS = 20;
+const TOO_DEEP = "the document is nested too deeply to be read";
+
+export interface Parsed {
+  readonly source: Source | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export function parseYaml(text: string, file: string): Parsed {
+  const lines = new LineCounter();
+  const refuse = (message: string, position: Position, hint?: string): Parsed => {
+    return { source: undefined, problems: [syntaxProblem(file, position, message, hint)] };
+  };
+  let document: Document.Parsed;
+  try {
+    document = parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      stringKeys: true,
+      merge: true,
+      logLevel: "silent",
+    });
+  } catch {
+    return refuse(TOO_DEEP, NOWHERE);
+  }
+  const errors = [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS);
+  if (errors.some((error) => error.message.includes("call stack"))) return refuse(TOO_DEEP, NOWHERE);
+  if (errors.length > 0) {
+    return { source: undefined, problems: errors.map((error) => problemOf(error, file, lines)) };
+  }
+  try {
+    const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    return { source: new YamlSource(file, value, document, lines), problems: [] };
+  } catch (error) {
+    const isAliases = error instanceof ReferenceError;
+    return refuse(isAliases ? "aliases copy too much" : "the document cannot be read", NOWHERE);
+  }
+}
+
+const WORDS_BY_CODE: Readonly<Record<string, readonly [message: string, hint?: string]>> = {
+  DUPLICATE_KEY: ["this key is given twice in the same mapping", "Keep one of them."],
+  TAB_AS_INDENT: ["a tab indents this line", "YAML is indented with spaces."],
+  MULTIPLE_DOCS: ["a second document starts here", "Keep one document in the file: remove `---`."],
+  TAG_RESOLVE_FAILED: ["tags are not used here", "Remove the word that starts with `!`."],
+  NON_STRING_KEY: ["a key must be a plain word", "A mapping or a list cannot be a key."],
+};
+
+function problemOf(error: YAMLError, file: string, lines: LineCounter): Problem {
+  const { line, col } = lines.linePos(error.pos[0]);
+  const [message = error.message, hint] = WORDS_BY_CODE[error.code] ?? [];
+  return syntaxProblem(file, { line, column: col }, hint === undefined ? `YAML: ${message}` : message, hint);
+}
+
+function syntaxProblem(file: string, position: Position, message: string, hint?: string): Problem {
+  return { file, ...position, path: "", message, hint, severity: "error" };
+}
+
+type AnyMap = YAMLMap<unknown, unknown>;
+
+class YamlSource implements Source {
+  readonly file: string;
+  readonly value: unknown;
+  readonly #document: Document.Parsed;
+  readonly #lines: LineCounter;
+
+  constructor(file: string, value: unknown, document: Document.Parsed, lines: LineCounter) {
+    this.file = file;
+    this.value = value;
+    this.#document = document;
+    this.#lines = lines;
+  }
+
+  locate(path: Path, part: "key" | "value"): Position {
+    let node: unknown = this.#document.contents;
+    let offset = offsetOf(node) ?? 0;
+    for (const [index, step] of path.entries()) {
+      const found = this.#step(node, step);
+      if (found === undefined) break;
+      const wanted = part === "key" && index === path.length - 1 ? found.key : found.value;
+      offset = offsetOf(wanted) ?? offsetOf(found.key) ?? offset;
+      node = found.value;
+    }
+    const { line, col } = this.#lines.linePos(offset);
+    return line === 0 ? { line: 1, column: 1 } : { line, column: col };
+  }
+
+  written(path: Path): string | undefined {
+    let node: unknown = this.#document.contents;
+    for (const step of path) node = this.#step(node, step)?.value;
+    const scalar = this.#resolve(node);
+    return isScalar(scalar) && typeof scalar.source === "string" ? scalar.source : undefined;
+  }
+
+  #step(parent: unknown, step: string | number): { key: unknown; value: unknown } | undefined {
+    const node = this.#resolve(parent);
+    if (isSeq(node) && typeof step === "number") {
+      const value: unknown = node.items[step];
+      return { key: value, value };
+    }
+    return isMap(node) ? this.#pairIn(node as AnyMap, String(step)) : undefined;
+  }
+
+  #pairIn(map: AnyMap, name: string): { key: unknown; value: unknown } | undefined {
+    const own = map.items.find((pair) => keyOf(pair) === name);
+    if (own !== undefined) return { key: own.key, value: own.value };
+    for (const merge of map.items.filter((pair) => keyOf(pair) === "<<")) {
+      const merged = this.#resolve(merge.value);
+      for (const part of isSeq(merged) ? merged.items : [merged]) {
+        const node = this.#resolve(part);
+        const found = isMap(node) ? this.#pairIn(node as AnyMap, name) : undefined;
+        if (found !== undefined) return found;
+      }
+    }
+    return undefined;
+  }
+
+  #resolve(node: unknown): unknown {
+    return isAlias(node) ? node.resolve(this.#document) : node;
+  }
+}
+
+function keyOf(pair: Pair<unknown, unknown>): string {
+  return isScalar(pair.key) ? String(pair.key.value) : "";
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return (node as Node | null | undefined)?.range?.[0];
+}

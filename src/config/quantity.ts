@@ -1,0 +1,94 @@
+/**
+ * Quantities: durations, sizes, rates and percents as people write them.
+ *
+ * in     `250ms 5s 2m 1h`, `64KiB 10MiB 1GB 4096`, `100/s 5000/m`, `50%`
+ * out    ms, bytes, events a second, a share from 0 to 1; or why the text is none of these
+ * never  guess a unit: `30` is thirty of something, and the reader must not have to know of what
+ */
+export type Quantity = { readonly value: number } | { readonly wrong: string; readonly hint: string };
+
+const MS_BY_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const BYTES_BY_UNIT: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KB: 1000,
+  MB: 1000 ** 2,
+  GB: 1000 ** 3,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+const SECONDS_BY_UNIT: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
+
+const NUMBER_AND_UNIT = /^(\d{1,15}(?:\.\d{1,6})?)\s?([A-Za-z]*)$/;
+
+function unitOf(units: Readonly<Record<string, number>>, unit: string): number | undefined {
+  return Object.hasOwn(units, unit) ? units[unit] : undefined;
+}
+
+export function parseDuration(text: string): Quantity {
+  const parts = NUMBER_AND_UNIT.exec(text.trim());
+  if (parts === null) return { wrong: "is not a duration", hint: "Write 250ms, 5s, 2m or 1h." };
+  const [, digits = "", unit = ""] = parts;
+  const amount = Number(digits);
+  if (unit === "") {
+    if (amount === 0) return { value: 0 };
+    return { wrong: "has no unit", hint: `Write ${digits}s for seconds or ${digits}ms for milliseconds.` };
+  }
+  const factor = unitOf(MS_BY_UNIT, unit);
+  if (factor === undefined) return { wrong: `has an unknown unit "${unit}"`, hint: "Use ms, s, m or h." };
+  const value = amount * factor;
+  if (!Number.isInteger(value))
+    return { wrong: "is not a whole number of milliseconds", hint: "Write it in ms." };
+  return { value };
+}
+
+export function parseSize(text: string): Quantity {
+  const parts = NUMBER_AND_UNIT.exec(text.trim());
+  if (parts === null) return { wrong: "is not a size", hint: "Write 64KiB, 10MiB, 2GiB, or plain bytes." };
+  const [, digits = "", unit = ""] = parts;
+  const factor = unitOf(BYTES_BY_UNIT, unit);
+  if (factor === undefined) {
+    return {
+      wrong: `has an unknown unit "${unit}"`,
+      hint: "Use KiB, MiB or GiB (1024), or KB, MB or GB (1000).",
+    };
+  }
+  const value = Number(digits) * factor;
+  if (!Number.isSafeInteger(value))
+    return { wrong: "is not a whole number of bytes", hint: "Write plain bytes." };
+  return { value };
+}
+
+export function parseRate(text: string): Quantity {
+  const parts = /^(\d{1,12}(?:\.\d{1,6})?)\s?\/\s?([A-Za-z]+)$/.exec(text.trim());
+  const seconds = parts === null ? undefined : unitOf(SECONDS_BY_UNIT, parts[2] ?? "");
+  if (parts === null || seconds === undefined) {
+    return { wrong: "is not a rate", hint: "Write 100/s, 5000/m or 1000/h." };
+  }
+  return { value: Number(parts[1]) / seconds };
+}
+
+export function parsePercent(text: string): Quantity {
+  const parts = /^(\d{1,3}(?:\.\d{1,6})?)\s?%$/.exec(text.trim());
+  const percent = parts === null ? Number.NaN : Number(parts[1]);
+  if (!(percent <= 100)) return { wrong: "is not a percentage", hint: "Write a number from 0% to 100%." };
+  return { value: percent / 100 };
+}
+
+/** The shortest exact spelling, for messages and the printed reference. */
+export function formatDuration(ms: number): string {
+  for (const unit of ["h", "m", "s"]) {
+    const factor = MS_BY_UNIT[unit] as number;
+    if (ms >= factor && ms % factor === 0) return `${ms / factor}${unit}`;
+  }
+  return ms === 0 ? "0" : `${ms}ms`;
+}
+
+export function formatSize(bytes: number): string {
+  for (const unit of ["GiB", "MiB", "KiB"]) {
+    const factor = BYTES_BY_UNIT[unit] as number;
+    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return String(bytes);
+}

@@ -1,0 +1,44 @@
+/**
+ * Redact: a Config that may be shown: in `explain`, `status`, logs and dumps.
+ *
+ * why    a secret is only useful to the part that compares or sends it; every other reader gets this copy
+ * out    the same shape; the admin token and the values of fields that carry credentials are replaced
+ */
+import type { HeaderEdits } from "../route/match.ts";
+import type { Config } from "./config.ts";
+
+export const HIDDEN = "[hidden]";
+
+/** Names that carry credentials, by use and by habit. */
+const CREDENTIAL =
+  /^(?:.*authorization|.*cookie|.*token.*|.*secret.*|.*password.*|.*api-?key.*|.*credential.*|.*-key)$/i;
+
+export function redactConfig(config: Config): Config {
+  const { admin } = config;
+  return {
+    ...config,
+    admin:
+      admin === undefined ? undefined : { ...admin, token: admin.token === undefined ? undefined : HIDDEN },
+    routes: config.routes.map((route) => ({
+      ...route,
+      match: {
+        ...route.match,
+        headers: route.match.headers.map((named) =>
+          named.test.kind === "equal" && CREDENTIAL.test(named.name)
+            ? { ...named, test: { kind: "equal", value: HIDDEN } }
+            : named,
+        ),
+      },
+      requestHeaders: redactEdits(route.requestHeaders),
+      responseHeaders: redactEdits(route.responseHeaders),
+    })),
+  };
+}
+
+function redactEdits(edits: HeaderEdits): HeaderEdits {
+  return { ...edits, set: edits.set.map(redactField), add: edits.add.map(redactField) };
+}
+
+function redactField(field: readonly [name: string, value: string]): readonly [string, string] {
+  return CREDENTIAL.test(field[0]) ? [field[0], HIDDEN] : field;
+}
