@@ -14,9 +14,8 @@ import type { Environment } from "../config/environment.ts";
 import { locateInScript } from "../config/locate.ts";
 import { parseYaml } from "../config/parse.ts";
 import type { Source } from "../config/problem.ts";
+import { DEFAULT_FILES } from "./default-files.ts";
 import { runScript } from "./run-script.ts";
-
-export const DEFAULT_FILES = ["weir.yaml", "weir.yml", "weir.config.ts", "weir.json"] as const;
 
 /** Far beyond ten thousand routes. */
 const MAX_FILE_BYTES = 32 * 1024 * 1024;

@@ -5,11 +5,12 @@
  *        a file it is the default address. WEIR_ADMIN_TOKEN goes before the token of the file.
  */
 import { existsSync } from "node:fs";
+import { DEFAULT_FILES } from "../app/default-files.ts";
+import type { Loaded } from "../app/load-config.ts";
 import { parseAddress } from "../core/address.ts";
 import type { AdminTarget } from "./admin-client.ts";
 import { type Arguments, type OptionRow, type UsageError, usageError } from "./arguments.ts";
-import { DEFAULT_FILES } from "./default-files.ts";
-import { type Loaded, loadNamed } from "./loading.ts";
+import { loadNamed } from "./loading.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const DEFAULT_ADMIN = "127.0.0.1:9900";

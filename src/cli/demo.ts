@@ -2,8 +2,9 @@
  * `weir demo`, which is also `weir` in a folder without a configuration: something to try at once.
  */
 import type { Demo } from "../app/demo.ts";
+import type { Loaded } from "../app/load-config.ts";
 import { type Command, columns, EXIT_FAILED, EXIT_OK, NO_OPERANDS } from "./command.ts";
-import { type Loaded, loadOptions } from "./loading.ts";
+import { loadOptions } from "./loading.ts";
 import { runWeir } from "./running.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -43,8 +44,7 @@ export const demoCommand: Command = {
 
 async function loadDemo(demo: Demo, terminal: Terminal): Promise<Loaded> {
   const { checkText } = await import("../app/load-config.ts");
-  const { config, problems } = await checkText(demo.yaml, PLACE, loadOptions(terminal));
-  return { config, problems, file: PLACE };
+  return checkText(demo.yaml, PLACE, loadOptions(terminal));
 }
 
 function welcome(demo: Demo, terminal: Terminal): string {

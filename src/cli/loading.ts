@@ -4,25 +4,19 @@
  * rule   problems go to stderr, one a line, as `file:line:column: what is wrong. hint`, so that editors
  *        can jump to them
  */
+import type { Loaded, LoadOptions } from "../app/load-config.ts";
 import type { Config, Problem } from "../config/config.ts";
 import type { Arguments } from "./arguments.ts";
 import { EXIT_USAGE } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
-export interface Loaded {
-  readonly config: Config | undefined;
-  readonly problems: readonly Problem[];
-  readonly file: string;
-}
-
 /** Reads the file named by `--config`, or the default one. */
 export async function loadNamed(args: Arguments, terminal: Terminal): Promise<Loaded> {
   const { loadConfig } = await import("../app/load-config.ts");
-  const { config, problems, file } = await loadConfig(args.text("config"), loadOptions(terminal));
-  return { config, problems, file };
+  return loadConfig(args.text("config"), loadOptions(terminal));
 }
 
-export function loadOptions(terminal: Terminal): { env: Terminal["env"]; cores: number } {
+export function loadOptions(terminal: Terminal): LoadOptions {
   return { env: terminal.env, cores: navigator.hardwareConcurrency };
 }
 

@@ -7,10 +7,10 @@
  */
 import "./runtime-version.ts";
 import { existsSync } from "node:fs";
+import { DEFAULT_FILES } from "../app/default-files.ts";
 import { parseArguments, type UsageError, usageError } from "./arguments.ts";
 import { checkCommand } from "./check.ts";
 import { type Command, columns, EXIT_FAILED, EXIT_OK, EXIT_USAGE, HELP_OPTION, helpPage } from "./command.ts";
-import { DEFAULT_FILES } from "./default-files.ts";
 import { demoCommand } from "./demo.ts";
 import { explainCommand } from "./explain.ts";
 import { proxyCommand } from "./proxy.ts";

@@ -1,10 +1,11 @@
 /**
  * `weir proxy`: a proxy in one line, no file.
  */
+import type { Loaded } from "../app/load-config.ts";
 import { formatAddress, parseAddress } from "../core/address.ts";
 import { type Arguments, type UsageError, usageError } from "./arguments.ts";
 import { type Command, EXIT_OK, NO_OPERANDS } from "./command.ts";
-import { type Loaded, loadOptions } from "./loading.ts";
+import { loadOptions } from "./loading.ts";
 import { runWeir } from "./running.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -105,6 +106,5 @@ function planYaml(plan: ProxyPlan): string {
 
 async function loadPlan(plan: ProxyPlan, terminal: Terminal): Promise<Loaded> {
   const { checkText } = await import("../app/load-config.ts");
-  const { config, problems } = await checkText(planYaml(plan), PLACE, loadOptions(terminal));
-  return { config, problems, file: PLACE };
+  return checkText(planYaml(plan), PLACE, loadOptions(terminal));
 }

@@ -2,8 +2,8 @@
  * `weir run`: runs a configuration file until a signal ends it.
  */
 import { existsSync } from "node:fs";
+import { DEFAULT_FILES } from "../app/default-files.ts";
 import { CONFIG_OPTION, type Command, NO_OPERANDS } from "./command.ts";
-import { DEFAULT_FILES } from "./default-files.ts";
 import { loadNamed } from "./loading.ts";
 import { runWeir } from "./running.ts";
 

@@ -3,7 +3,7 @@
  *
  * why    `run`, `proxy` and the demo differ only in where their configuration comes from
  */
-import type { Loaded } from "./loading.ts";
+import type { Loaded } from "../app/load-config.ts";
 
 export interface RunPlan {
   /** Reads the configuration: at the start and on each reload. */

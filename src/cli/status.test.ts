@@ -1,0 +1,82 @@
+import { expect, test } from "bun:test";
+import type { Status } from "../admin/status.ts";
+import { statusText } from "./status.ts";
+import { NO_COLOURS } from "./terminal.ts";
+
+const startedAt = "2026-01-02T03:04:05.000Z";
+const route = { requests: 0, active: 0, errors5xx: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0 };
+const status: Status = {
+  program: "0.1.0",
+  pid: 42,
+  startedAt,
+  state: "running",
+  configVersion: 3,
+  configSource: "weir.yaml",
+  lastReload: undefined,
+  workers: [
+    { worker: 0, pid: 43, state: "running", restarts: 1, heartbeatAgeMs: 120, memoryBytes: 40 * 1024 ** 2 },
+  ],
+  listeners: [
+    { name: "web", addresses: ["[::]:8080"], connectionsActive: 2, connections: 10, requests: 100 },
+  ],
+  routes: [
+    { name: "quiet", ...route },
+    { ...route, name: "busy", requests: 90, errors5xx: 1, p50Ms: 0.42, p99Ms: 12.3 },
+  ],
+  upstreams: [
+    {
+      name: "app",
+      endpoints: [
+        {
+          name: "app.test:3000",
+          addresses: ["192.0.2.1", "192.0.2.2"],
+          requests: 90,
+          active: 1,
+          errors: 0,
+          connectionsOpen: 3,
+          connectionsPooled: 2,
+        },
+      ],
+    },
+  ],
+};
+const nowMs = Date.parse(startedAt) + 3_723_000;
+
+test("the state of everything, the busiest route first", () => {
+  expect(statusText(status, nowMs, NO_COLOURS).split("\n")).toEqual([
+    "weir 0.1.0  running for 1h 2m  pid 42",
+    "configuration 3 from weir.yaml",
+    "",
+    "WORKER  PID  STATE    RESTARTS  MEMORY       SEEN",
+    "     0   43  running         1  40 MiB  120ms ago",
+    "",
+    "LISTENER  ADDRESSES  OPEN  CONNECTIONS  REQUESTS",
+    "web       [::]:8080     2           10       100",
+    "",
+    "ROUTE  REQUESTS  ACTIVE  5XX      P50  P95    P99",
+    "busy         90       0    1  0.42 ms    -  12 ms",
+    "quiet         0       0    0        -    -      -",
+    "",
+    "UPSTREAM  ENDPOINT       ADDRESSES            REQUESTS  ACTIVE  ERRORS  OPEN  POOLED",
+    "app       app.test:3000  192.0.2.1 192.0.2.2        90       1       0     3       2",
+  ]);
+});
+
+test("a refused reload says why", () => {
+  const problem = { file: "weir.yaml", line: 1, column: 1, path: "", message: "`bidn` is not known" };
+  const lastReload = {
+    applied: false,
+    configVersion: 3,
+    at: "2026-01-02T03:10:00.000Z",
+    problems: [{ ...problem, hint: undefined, severity: "error" as const }],
+  };
+  const text = statusText({ ...status, lastReload }, nowMs, NO_COLOURS);
+  expect(text).toContain("last reload refused 2026-01-02T03:10:00.000Z: `bidn` is not known");
+});
+
+test("ten thousand routes do not fill the terminal", () => {
+  const routes = Array.from({ length: 10_000 }, (_, at) => ({ ...route, name: `r${at}` }));
+  const lines = statusText({ ...status, routes }, nowMs, NO_COLOURS).split("\n");
+  expect(lines.length).toBeLessThan(80);
+  expect(lines).toContain("… and 9960 more; --json has all");
+});
