@@ -1,0 +1,84 @@
+/**
+ * Origin: what stands behind the proxies. nginx for what is fetched, a small sink for what is uploaded.
+ *
+ * why    a server that answers an upload before it has read it would let a proxy stop reading too; the sink
+ *        reads every byte first, and then says how many there were
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePorts } from "../tests/support/ports.ts";
+import { ORIGIN_CORE, start } from "./processes.ts";
+
+export const MIB = 1 << 20;
+export const SMALL_BODY = "A small answer of sixty-five bytes".padEnd(65, ".");
+
+export interface Origins {
+  /** `/small`, `/10k`, `/1m`, `/100m`; any other path answers as `/small`. */
+  readonly files: number;
+  /** Reads a body, then answers. */
+  readonly sink: number;
+  stop(): Promise<void>;
+}
+
+export async function startOrigins(folder: string): Promise<Origins> {
+  const [files = 0, sink = 0] = await freePorts(2);
+  const root = join(folder, "files");
+  mkdirSync(root, { recursive: true });
+  writeFileSync(join(root, "10k"), Buffer.alloc(10 << 10, "weir"));
+  writeFileSync(join(root, "1m"), Buffer.alloc(MIB, "weir"));
+  writeFileSync(join(root, "100m"), Buffer.alloc(100 * MIB, "weir"));
+  const file = join(folder, "origin.conf");
+  writeFileSync(file, config(folder, root, files));
+  const logFile = join(folder, "origin.stderr");
+  const nginx = await start({
+    name: "the origin",
+    cores: ORIGIN_CORE,
+    command: ["nginx", "-p", folder, "-c", file, "-e", logFile],
+    logFile,
+    port: files,
+  });
+  const reader = await start({
+    name: "the upload sink",
+    cores: ORIGIN_CORE,
+    command: [process.execPath, join(import.meta.dir, "clients", "sink.ts"), String(sink)],
+    logFile: join(folder, "sink.stderr"),
+    port: sink,
+  });
+  return {
+    files,
+    sink,
+    stop: async () => {
+      await Promise.all([nginx.stop(), reader.stop()]);
+    },
+  };
+}
+
+function config(folder: string, root: string, port: number): string {
+  const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  return `
+user root;
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${join(folder, "origin.pid")};
+error_log ${join(folder, "origin.stderr")} crit;
+events { worker_connections 16384; }
+http {
+  access_log off;
+  default_type text/plain;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 100000000;
+  keepalive_timeout 600s;
+${temp.map((name) => `  ${name}_temp_path ${join(folder, `origin-${name}`)};`).join("\n")}
+  server {
+    listen 127.0.0.1:${port} backlog=4096 reuseport;
+    root ${root};
+    location / { return 200 "${SMALL_BODY}"; }
+    location = /10k { }
+    location = /1m { }
+    location = /100m { }
+  }
+}
+`;
+}
