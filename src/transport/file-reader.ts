@@ -6,11 +6,12 @@
  * in     a root folder, and a path below it as plain text (decoded, no `..`)
  * out    an OpenFile, "folder", or why not; a link that leads out of the root is "missing" like anything
  *        that is not there, so that nobody can feel around outside
- * cost   open, stat and readlink off the main thread; one buffer of at most CHUNK_BYTES a read
+ * cost   open and read off the main thread, as they may wait for a disk; what is asked of the open descriptor is in
+ *        memory by then, and asked at once. One buffer of at most CHUNK_BYTES a read
  * never  follow a way out of the root, open a device or a pipe, show hidden files other than `/.well-known/`
  */
-import { constants } from "node:fs";
-import { type FileHandle, open, readlink, realpath, stat } from "node:fs/promises";
+import { constants, fstatSync, readlinkSync } from "node:fs";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 
 /** Fewer, larger reads cost less each; a slow client holds two of these at most (one sent, one being read). */
 export const CHUNK_BYTES = 256 * 1024;
@@ -92,7 +93,7 @@ export async function openBelow(root: string, path: string): Promise<Opened> {
   }
   let isKept = false;
   try {
-    const found = await handle.stat();
+    const found = fstatSync(handle.fd);
     if (!(await isBelow(root, path, handle, found.ino))) return missing("leads out of the root");
     if (found.isDirectory()) return FOLDER;
     if (!found.isFile()) return missing("neither a file nor a folder");
@@ -133,7 +134,7 @@ function isInside(path: string, folder: string): boolean {
 
 /** Where the opened descriptor is, or undefined when that cannot be told. */
 async function realPathOf(path: string, handle: FileHandle, inode: number): Promise<string | undefined> {
-  if (process.platform === "linux") return readlink(`/proc/self/fd/${handle.fd}`);
+  if (process.platform === "linux") return readlinkSync(`/proc/self/fd/${handle.fd}`);
   // no such list elsewhere: the name is resolved, and must still be what was opened
   const real = await realpath(path);
   return (await stat(real)).ino === inode ? real : undefined;
