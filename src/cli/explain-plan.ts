@@ -8,12 +8,14 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
-import { failureMeaning } from "../core/failure.ts";
+import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
+import { targetOf, upstreamLines } from "../pipeline/forward.ts";
+import type { Planned, Route } from "../pipeline/plan.ts";
+import { compileEdits } from "../route/edits.ts";
 import type { HeaderEdits } from "../route/match.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { type Considered, compileTable, type RouteRule } from "../route/table.ts";
 import { type Asked, addressesOf } from "./explain-request.ts";
-import { forwardedFields } from "./forwarded-fields.ts";
 import { matchText } from "./match-text.ts";
 
 export interface Explanation {
@@ -33,7 +35,9 @@ export interface Explanation {
   };
   readonly notes: readonly string[];
   /** Set when the proxy itself says no; then nothing after it is. */
-  readonly refused: { readonly code: string; readonly status: number; readonly meaning: string } | undefined;
+  readonly refused:
+    | { readonly code: FailureCode; readonly status: number; readonly meaning: string }
+    | undefined;
   /** Every route in order of precedence. */
   readonly routes: readonly RouteVerdict[];
   readonly route: string | undefined;
@@ -92,36 +96,30 @@ export interface FilesOutcome {
 }
 
 export function explain(asked: Asked, config: Config): Explanation {
-  const { listener } = asked;
-  const considered = asked.refused === undefined ? routeRequest(asked, config) : [];
-  const chosen = considered.find((each) => each.verdict === "chosen")?.rule.value;
-  const refused = asked.refused ?? (chosen === undefined ? noRoute() : undefined);
-  const hasRoute = asked.refused === undefined && chosen !== undefined;
+  const { exchange, listener } = asked;
+  const considered = exchange.failure === undefined ? routeRequest(asked, config) : [];
+  const route = considered.find((each) => each.verdict === "chosen")?.rule.value;
+  const failure = exchange.failure ?? (route === undefined ? fail("no_route") : undefined);
   return {
     request: {
-      method: asked.method,
-      target: asked.target,
-      scheme: asked.scheme,
-      host: asked.host,
-      path: asked.path,
-      query: asked.query,
-      clientIp: asked.from,
+      method: exchange.method,
+      target: exchange.rawTarget,
+      scheme: exchange.downstream.scheme,
+      host: exchange.host,
+      path: exchange.path,
+      query: exchange.query,
+      clientIp: exchange.clientIp,
     },
     listener: { name: listener.name, addresses: addressesOf(listener), reason: asked.listenerReason },
     notes: asked.notes,
-    refused:
-      refused === undefined
-        ? undefined
-        : { code: refused.code, status: refused.status, meaning: failureMeaning(refused.code) },
+    refused: failure && { code: failure.code, status: failure.status, meaning: failureMeaning(failure.code) },
     routes: [...considered.map(verdictOf), ...elsewhere(config, listener.name)],
-    route: chosen?.name,
-    outcome: hasRoute ? outcomeOf(chosen, asked, config) : undefined,
-    responseEdits: hasRoute ? chosen.responseHeaders : undefined,
-    errorPages: hasRoute ? chosen.errorPages : undefined,
+    route: route?.name,
+    outcome: route && outcomeOf(route, exchange, config),
+    responseEdits: route?.responseHeaders,
+    errorPages: route?.errorPages,
   };
 }
-
-const noRoute = () => ({ code: "no_route", status: 404 }) as const;
 
 const isOn = (route: RouteConfig, listener: string) =>
   route.listeners.length === 0 || route.listeners.includes(listener);
@@ -137,14 +135,7 @@ function routeRequest(asked: Asked, config: Config): readonly Considered<RouteCo
         value: route,
       }),
     );
-  return compileTable(rules).explain({
-    host: asked.host,
-    path: asked.path,
-    query: asked.query,
-    method: asked.method,
-    requestFields: asked.fields,
-    clientIp: asked.from,
-  });
+  return compileTable(rules).explain(asked.exchange);
 }
 
 const REASONS = {
@@ -174,22 +165,22 @@ function elsewhere(config: Config, listener: string): RouteVerdict[] {
     }));
 }
 
-function outcomeOf(route: RouteConfig, asked: Asked, config: Config): Outcome {
+function outcomeOf(route: RouteConfig, exchange: Planned, config: Config): Outcome {
   const { action } = route;
   switch (action.kind) {
     case "redirect":
-      return { kind: "redirect", status: action.status, location: locationOf(action.to, route, asked) };
+      return { kind: "redirect", status: action.status, location: locationOf(action.to, route, exchange) };
     case "respond":
       return { kind: "respond", status: action.status, contentType: action.contentType, body: action.body };
     case "files":
-      return filesOutcome(action.root, asked.path);
+      return filesOutcome(action.root, exchange.path);
     case "proxy":
-      return proxyOutcome(route, action, asked, config);
+      return proxyOutcome(route, action, exchange, config);
   }
 }
 
-function locationOf(to: string, route: RouteConfig, asked: Asked): string {
-  return compileTarget(to, route.match.path)({ path: asked.path, query: asked.query, host: asked.host });
+function locationOf(to: string, route: RouteConfig, { path, query, host }: Planned): string {
+  return compileTarget(to, route.match.path)({ path, query, host });
 }
 
 function filesOutcome(root: string, path: string): FilesOutcome {
@@ -210,23 +201,52 @@ function decoded(path: string): string {
 function proxyOutcome(
   route: RouteConfig,
   action: Extract<Action, { kind: "proxy" }>,
-  asked: Asked,
+  exchange: Planned,
   config: Config,
 ): ProxyOutcome {
-  const path = compileRewrite(route.rewrite, route.match.path)?.(asked.path) ?? asked.path;
-  const query = asked.query === "" ? "" : `?${asked.query}`;
   const total = action.targets.reduce((sum, target) => sum + target.weight, 0);
+  const targets = action.targets.map(({ upstream, weight }) => ({
+    upstream,
+    share: percent(weight, total),
+    ...upstreamFacts(config.upstreams.find((each) => each.name === upstream)),
+  }));
+  const compiled = forwardingRules(route);
+  const target = targetOf(exchange, compiled);
   return {
     kind: "proxy",
-    path: { from: asked.path, to: path },
-    requestLine: `${asked.method} ${path}${query} HTTP/1.1`,
-    requestFields: forwardedFields(asked, route),
-    targets: action.targets.map(({ upstream, weight }) => ({
-      upstream,
-      share: percent(weight, total),
-      ...upstreamFacts(config.upstreams.find((each) => each.name === upstream)),
-    })),
+    path: { from: exchange.path, to: target.split("?", 1)[0] ?? "" },
+    requestLine: `${exchange.method} ${target} HTTP/1.1`,
+    requestFields: requestFields(exchange, compiled, targets[0]?.endpoints[0]?.name ?? ""),
+    targets,
     timeouts: route.timeouts,
+  };
+}
+
+/** The field lines that an endpoint gets; an upgrade is asked for anew by the connection to it. */
+function requestFields(exchange: Planned, route: Route, endpoint: string): [name: string, value: string][] {
+  const lines = upstreamLines(exchange, route, endpoint).split("\r\n");
+  if (exchange.upgrade !== "") lines.push("Connection: upgrade", `Upgrade: ${exchange.upgrade}`);
+  return lines
+    .filter((line) => line !== "")
+    .map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()];
+    });
+}
+
+/** What the forwarding rules read of a route; the rest is for phases that are not run here. */
+function forwardingRules(route: RouteConfig): Route {
+  return {
+    name: route.name,
+    slot: 0,
+    action: { kind: "respond", status: 200, body: Buffer.alloc(0), lines: "" },
+    rewrite: compileRewrite(route.rewrite, route.match.path),
+    hostRewrite: route.rewrite.host,
+    requestEdits: compileEdits(route.requestHeaders),
+    responseEdits: undefined,
+    timeouts: route.timeouts,
+    requestMs: route.timeouts.requestMs,
+    errorPages: undefined,
   };
 }
 

@@ -4,17 +4,14 @@
  * why    the request is written out as bytes and read by the same reader, path and host rules as traffic, so
  *        that an explanation cannot be kinder than the proxy
  * in     METHOD URL and `-H` lines; URL is `http://host/path` or only `/path`
- * out    Asked, or a UsageError when it is no request at all; what the proxy would refuse is `refused`
+ * out    Asked, or a UsageError when the question is wrong; a request that the proxy would refuse is an answer
  */
-
 import type { Config, ListenerConfig } from "../config/config.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
-import { type Failure, fail } from "../core/failure.ts";
-import type { Fields } from "../core/fields.ts";
-import { EVENT_FAILED, Reader } from "../protocol/h1/reader.ts";
-import { normaliseHost } from "../route/host.ts";
-import { normalisePath, splitTarget } from "../route/path.ts";
+import type { Planned } from "../pipeline/plan.ts";
+import { splitTarget } from "../route/path.ts";
 import { type UsageError, usageError } from "./arguments.ts";
+import { dryExchange } from "./dry-exchange.ts";
 import { suggest } from "./suggest.ts";
 
 export interface Question {
@@ -29,30 +26,19 @@ export interface Question {
 
 export interface Asked {
   readonly kind: "asked";
-  readonly method: string;
-  readonly target: string;
-  readonly isHttp10: boolean;
-  readonly scheme: "http" | "https";
-  /** As `Host` said, with port. */
-  readonly authority: string;
-  readonly host: string;
-  readonly path: string;
-  readonly query: string;
-  readonly fields: Fields;
-  readonly from: string;
+  /** After phase `receive`; its `failure` is what the proxy would refuse before looking for a route. */
+  readonly exchange: Planned;
   readonly listener: ListenerConfig;
-  /** Port the client would have connected to; 0 on a unix socket. */
-  readonly localPort: number;
   readonly listenerReason: string;
   readonly notes: readonly string[];
-  /** What the proxy would answer before it looks for a route. */
-  readonly refused: Failure | undefined;
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
 
 export function readQuestion(question: Question, config: Config): Asked | UsageError {
-  const { method, headers, from } = question;
+  const { headers, from } = question;
+  if (/[\r\n]/.test(question.method + question.url))
+    return usageError("METHOD and URL cannot hold a line break");
   const url = splitUrl(question.url);
   if (url === undefined)
     return usageError(`"${question.url}" is not a URL like http://host/path, or a path like /path`);
@@ -64,40 +50,20 @@ export function readQuestion(question: Question, config: Config): Asked | UsageE
 
   const hasHost = headers.some((line) => /^host\s*:/i.test(line));
   const lines = hasHost ? headers : [`Host: ${url.authority || "localhost"}`, ...headers];
-  const reader = new Reader("request", {
-    headBytes: choice.listener.limits.requestHeadBytes,
-    headers: choice.listener.limits.headers,
+  const exchange = dryExchange({
+    listener: choice.listener,
+    head: [`${question.method} ${url.target} HTTP/1.1`, ...lines].join("\r\n"),
+    clientIp: from,
+    localPort: choice.port,
+    scheme: url.scheme,
   });
-  reader.feed(Buffer.from(`${method} ${url.target} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`, "latin1"));
-  const isBroken = reader.next() === EVENT_FAILED;
-  const { fields } = reader;
-  const authority = isBroken ? url.authority : (fields.find("host") ?? "");
-  const host = normaliseHost(authority);
-  const path = url.target === "*" ? "*" : normalisePath(url.path, choice.listener.encodedSlash);
   return {
     kind: "asked",
-    method,
-    target: url.target,
-    isHttp10: false,
-    scheme: url.scheme,
-    authority,
-    host: host ?? "",
-    path: path ?? "",
-    query: url.query,
-    fields,
-    from,
+    exchange,
     listener: choice.listener,
-    localPort: choice.port,
     listenerReason: choice.reason,
     notes: choice.notes,
-    refused: isBroken ? reader.failure : refusalOf(method, host, path),
   };
-}
-
-function refusalOf(method: string, host: string | undefined, path: string | undefined): Failure | undefined {
-  if (method === "CONNECT") return fail("method_refused");
-  if (host === undefined) return fail("bad_host");
-  return path === undefined ? fail("bad_path") : undefined;
 }
 
 interface Url {
@@ -107,8 +73,6 @@ interface Url {
   readonly port: number | undefined;
   /** Origin form, as a client would send it. */
   readonly target: string;
-  readonly path: string;
-  readonly query: string;
 }
 
 /** Takes a URL apart without repairing it, as `new URL` would. */
@@ -127,8 +91,6 @@ function splitUrl(text: string): Url | undefined {
     authority: target.authority,
     port: isAbsolute ? port : undefined,
     target: origin,
-    path,
-    query,
   };
 }
 

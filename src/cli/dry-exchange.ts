@@ -1,0 +1,124 @@
+/**
+ * Dry exchange: a request that came over no connection, in the pipeline's own shape.
+ *
+ * why    the pipeline's phases are asked as they are, so that an explanation cannot differ from what traffic
+ *        meets; only what would send or receive bytes is missing
+ */
+import type { ListenerConfig } from "../config/config.ts";
+import { CidrSet } from "../core/address.ts";
+import { type Failure, fail } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import { HttpClock } from "../core/http-clock.ts";
+import { RequestIds } from "../core/request-id.ts";
+import { type PipelineServices, Plan, type Planned, type Site } from "../pipeline/plan.ts";
+import { receive } from "../pipeline/receive.ts";
+import { CONNECTION_UPGRADE, readConnection } from "../protocol/h1/connection-field.ts";
+import { EVENT_FAILED, Reader } from "../protocol/h1/reader.ts";
+import { compileTable } from "../route/table.ts";
+import { type Downstream, Exchange } from "../session/exchange.ts";
+import type { Listener } from "../session/listener.ts";
+import { BufferBudget } from "../transport/wire.ts";
+
+export interface DryRequest {
+  readonly listener: ListenerConfig;
+  /** Request line and field lines, CRLF between them, without the empty line. */
+  readonly head: string;
+  readonly clientIp: string;
+  readonly localPort: number;
+  readonly scheme: "http" | "https";
+}
+
+/** Reads the head and takes the exchange through phase `receive`; `failure` says what was refused. */
+export function dryExchange(request: DryRequest): Planned {
+  const { listener } = request;
+  const { requestHeadBytes, headers, bodyBytes } = listener.limits;
+  const reader = new Reader("request", { headBytes: requestHeadBytes, headers });
+  reader.feed(Buffer.from(`${request.head}\r\n\r\n`, "latin1"));
+  const event = reader.next();
+  const exchange = Object.assign(new Exchange<Plan>(new DryDownstream(request)), {
+    plan: new Plan(dryServices()),
+    method: reader.requestLine.method,
+    rawTarget: reader.requestLine.target,
+    isHttp10: reader.requestLine.isHttp10,
+    requestFields: reader.fields,
+    requestBodyKind: reader.bodyKind,
+    requestBodyLength: reader.bodyLength,
+  });
+  if (event === EVENT_FAILED) exchange.failure = reader.failure;
+  else {
+    exchange.upgrade = upgradeOf(exchange);
+    exchange.failure = bodyFailure(reader.bodyLength, bodyBytes);
+  }
+  receive(exchange);
+  return exchange;
+}
+
+function bodyFailure(length: number, limit: number): Failure | undefined {
+  return limit > 0 && length > limit ? fail("body_too_large", `${length} bytes of ${limit}`) : undefined;
+}
+
+/** Reads the Connection field, which also takes out the fields it names. */
+function upgradeOf(exchange: Planned): string {
+  const isAsked = (readConnection(exchange.requestFields) & CONNECTION_UPGRADE) !== 0;
+  return isAsked ? (exchange.requestFields.joined(fieldIdOf("upgrade"))?.toLowerCase() ?? "") : "";
+}
+
+function dryServices(): PipelineServices {
+  return {
+    counters: new Float64Array(0),
+    workerSlot: 0,
+    unroutedSlot: 0,
+    ids: new RequestIds((bytes) => crypto.getRandomValues(bytes)),
+    dates: new HttpClock(),
+    budget: new BufferBudget(0),
+    chance: Math.random,
+    logAccess: undefined,
+    epochMs: 0,
+    events: undefined,
+    report: () => undefined,
+  };
+}
+
+/** Nothing is ever sent to it: phases after `receive` are not run. */
+class DryDownstream implements Downstream {
+  readonly clientIp: string;
+  readonly clientPort = 0;
+  readonly isTrusted: boolean;
+  readonly scheme: "http" | "https";
+  readonly listener: Listener;
+  readonly localPort: number;
+  forwardingLines = "";
+
+  constructor(request: DryRequest) {
+    const { listener, clientIp } = request;
+    const trustedProxies = new CidrSet(listener.trustedProxies);
+    const site: Site = { table: compileTable([]), encodedSlash: listener.encodedSlash, trustedProxies };
+    this.clientIp = clientIp;
+    this.isTrusted = trustedProxies.has(clientIp);
+    this.scheme = request.scheme;
+    this.localPort = request.localPort;
+    this.listener = {
+      name: listener.name,
+      limits: listener.limits,
+      timeouts: listener.timeouts,
+      trustedProxies,
+      proxyProtocolFrom: new CidrSet(listener.proxyProtocolFrom),
+      slot: 0,
+      site,
+      isLeaving: false,
+    };
+  }
+
+  sendInterim(): void {}
+  sendHead(): boolean {
+    return true;
+  }
+  sendBody(): boolean {
+    return true;
+  }
+  sendEnd(): void {}
+  abort(): void {}
+  pauseRequest(): void {}
+  resumeRequest(): void {}
+  sendSwitch(): void {}
+}
