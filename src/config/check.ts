@@ -39,11 +39,11 @@ function read(value: unknown, place: Place, facts: CheckFacts): Config | undefin
   if (written === undefined) return undefined;
   const server = checkServer(written.server, facts);
   const listeners = checkListeners(written.listeners, place.key("listeners"), facts);
-  const upstreams = new UpstreamTable(written.upstreams, place.key("upstreams"), facts);
+  const upstreams = new UpstreamTable(written.upstreams, place, facts);
   const routes = checkRoutes(written, place, {
     facts,
     upstreams,
-    listeners: listeners.map(({ name }) => name),
+    listeners: place.key("listeners").names(),
   });
   const admin = checkAdmin(written.admin, place.key("admin"), { facts, listeners });
   const observe = checkObserve(written.observe, place.key("observe"), facts);

@@ -44,7 +44,7 @@ export function parseYaml(text: string, file: string): Parsed {
       prettyErrors: false,
       stringKeys: true,
       merge: true,
-      logLevel: "silent",
+      logLevel: "error",
     });
   } catch {
     return refuse(TOO_DEEP, NOWHERE);

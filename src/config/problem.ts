@@ -107,12 +107,17 @@ export class Place {
     return this.#source.written(this.path);
   }
 
-  /** True when this is a mapping in which `name` was written, rightly or not. */
-  has(name: string): boolean {
+  /** The keys written here, rightly or not; none where no mapping is. */
+  names(): readonly string[] {
     let value: unknown = this.#source.value;
-    for (const step of this.path)
+    for (const step of this.path) {
       value = (value as Record<string | number, unknown> | null | undefined)?.[step];
-    return typeof value === "object" && value !== null && Object.hasOwn(value, name);
+    }
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
+  }
+
+  has(name: string): boolean {
+    return this.names().includes(name);
   }
 
   /** Errors reported so far, anywhere: compare before and after to learn whether a part was sound. */

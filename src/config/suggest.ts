@@ -45,9 +45,13 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 
 const MAX_LISTED = 24;
 
-/** A hint: the nearest word, or the words there are. */
-export function didYouMean(word: string, candidates: readonly string[]): string {
-  const found = nearest(word, candidates);
+/** A hint: the nearest word, or the words there are. `unlisted` may be meant, but is not offered. */
+export function didYouMean(
+  word: string,
+  candidates: readonly string[],
+  unlisted: readonly string[] = [],
+): string {
+  const found = nearest(word, [...candidates, ...unlisted]);
   if (found !== undefined) return `Did you mean \`${found}\`?`;
   if (candidates.length === 0) return "There is none to choose from.";
   const listed = candidates.slice(0, MAX_LISTED).join(", ");

@@ -70,7 +70,7 @@ function redirectAction(written: WrittenRoute["redirect"], place: Place, path: P
   }
   const at = place.has("to") ? place.key("to") : place;
   const wrong = templateProblem(to, path, ["rest", "path", "query", "host"]);
-  if (wrong !== undefined) at.error(wrong, "Use {rest} {path} {query} {host}, or {1} of a pattern.");
+  if (wrong !== undefined) at.error(wrong);
   // A control character, or a second slash that would name another host, must not come from the file either.
   if (!/^(?:\/(?!\/)|https?:\/\/[^/]|\{path\})/.test(to) || hasControl(to)) {
     at.error(`${quote(to)} is no place to redirect to`, "Begin with one slash, http:// or https://.");

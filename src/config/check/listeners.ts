@@ -17,13 +17,13 @@ export function checkListeners(
   facts: CheckFacts,
 ): readonly ListenerConfig[] {
   if (entries === undefined) return [];
-  if (entries.length === 0) {
+  if (place.names().length === 0) {
     place.error("there is no listener", 'Add one, such as `web: { bind: ":8080" }`.');
   }
   const owners = new Map<string, ListenerEntry>();
   return entries.map((entry) => {
     const bind = distinct((entry.value.bind ?? []).map((address) => absoluteAddress(address, facts.folder)));
-    if (entry.value.bind?.length === 0)
+    if (entry.value.bind?.length === 0 && entry.isSound)
       entry.place.key("bind").error("there is no address", 'Write ":8080".');
     for (const address of bind) claim(address, entry, owners);
     return toListener(entry, bind);

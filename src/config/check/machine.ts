@@ -2,6 +2,7 @@
  * The sections about the process itself: server, admin, observe.
  */
 import { formatAddress, parseIp } from "../../core/address.ts";
+import { checkLogFormat } from "../../observe/access-log.ts";
 import type { AdminConfig, ListenerConfig, ObserveConfig, ServerConfig } from "../config.ts";
 import { ACCESS_LOG, ADMIN, OBSERVE, SERVER } from "../options/options.table.ts";
 import type { SecretReference } from "../options/secret.ts";
@@ -104,8 +105,8 @@ export function checkObserve(
   if (accessLog === "off") return { accessLog: undefined, metrics };
   const { format, to } = withDefaults(ACCESS_LOG, accessLog);
   const log = place.key("accessLog");
-  if (format.trim() === "")
-    log.key("format").error("the format is empty", "Write json, combined or a template.");
+  const wrong = checkLogFormat(format);
+  if (wrong !== undefined) log.key("format").error(wrong);
   if (to === "stdout" || to === "stderr") return { accessLog: { format, to }, metrics };
   const path = absolutePath(to, facts.folder);
   if (to === "" || facts.kindOf(path) === "folder") {

@@ -29,13 +29,18 @@ export function checkRoutes(
     place.key("routes").error("there is no route", "Add one, such as `- { to: app }`.");
   }
   const taken = new Map<string, Place>();
-  const checked = root.routes.map(({ value, place: at }, index) => {
+  const checked = root.routes.map(({ value, place: at, isSound: isReadWhole }, index) => {
     const errorsBefore = at.errorCount;
-    const merged = mergePolicies(value, policiesOf(value, policies));
+    const layers = policiesOf(value, policies);
+    const merged = mergePolicies(
+      value,
+      layers.map((layer) => layer.value),
+    );
+    const isWhole = isReadWhole && layers.every(({ isSound }) => isSound);
     checkListenerNames(value.listener, needs);
     const route = toRoute(merged, at, { needs, index });
     refuseSameName(route.name, value.name === undefined ? at : at.key("name"), taken);
-    return { route, place: at, isSound: at.errorCount === errorsBefore };
+    return { route, place: at, isSound: isWhole && at.errorCount === errorsBefore };
   });
   refuseTwins(
     checked.filter(({ isSound }) => isSound),
@@ -47,10 +52,10 @@ export function checkRoutes(
 function policiesOf(
   route: WrittenRoute,
   policies: readonly Entry<WrittenPolicy>[],
-): readonly WrittenPolicy[] {
+): readonly Entry<WrittenPolicy>[] {
   return (route.policies ?? []).flatMap(({ value: name, place }) => {
     const found = policies.find((policy) => policy.name === name);
-    if (found !== undefined) return [found.value];
+    if (found !== undefined) return [found];
     const names = policies.map((policy) => policy.name);
     place.error(`there is no policy ${quote(name)}`, didYouMean(name, names));
     return [];
@@ -134,8 +139,7 @@ function checkRewrite(
   }
   if (stripPrefix !== undefined) checkStrip(stripPrefix, place.key("stripPrefix"), path);
   const wrong = template === undefined ? undefined : templateProblem(template, path, ["rest", "path"]);
-  if (wrong !== undefined)
-    place.key("path").error(wrong, "Use `{rest}` of a prefix match, or `{1}` of a pattern.");
+  if (wrong !== undefined) place.key("path").error(wrong);
   if (host !== undefined && !isHostName(host.replace(/:\d{1,5}$/, "").replace(/^\[(.+)\]$/, "$1"))) {
     place.key("host").error(`${quote(host)} is not a host`, "Write internal.example.com or host:port.");
   }

@@ -20,11 +20,15 @@ export class UpstreamTable {
   readonly #upstreams = new Map<string, UpstreamConfig>();
   /** Named in the file, sound or not: a route that names an unsound one is not wrong as well. */
   readonly #names: ReadonlySet<string>;
+  /** `upstreams` is there but cannot be read: then nobody knows which names there are. */
+  readonly #isUnreadable: boolean;
 
-  constructor(entries: readonly UpstreamEntry[] | undefined, place: Place, facts: CheckFacts) {
+  constructor(entries: readonly UpstreamEntry[] | undefined, root: Place, facts: CheckFacts) {
+    const place = root.key("upstreams");
     this.#folder = facts.folder;
-    this.#names = new Set(entries?.map((entry) => entry.name));
-    if (entries?.length === 0) {
+    this.#names = new Set(place.names());
+    this.#isUnreadable = entries === undefined && root.has("upstreams");
+    if (entries !== undefined && this.#names.size === 0) {
       place.error("there is no upstream", 'Add one, such as `app: "127.0.0.1:3000"`, or remove the key.');
     }
     for (const entry of entries ?? []) this.#upstreams.set(entry.name, this.#toUpstream(entry));
@@ -40,7 +44,14 @@ export class UpstreamTable {
     const isAddress =
       /[.:]/.test(written) && (written.includes(":") || nearest(written, this.#names) === undefined);
     if (!isAddress) {
-      place.error(`there is no upstream ${quote(written)}`, didYouMean(written, [...this.#names]));
+      if (!this.#isUnreadable) {
+        const hint = "Add it under `upstreams`, or write an address such as 127.0.0.1:3000.";
+        const names = [...this.#names];
+        place.error(
+          `there is no upstream ${quote(written)}`,
+          names.length === 0 ? hint : didYouMean(written, names),
+        );
+      }
       return undefined;
     }
     const judged = judgeEndpoint(written);
@@ -57,7 +68,7 @@ export class UpstreamTable {
     return name;
   }
 
-  #toUpstream({ name, value, place }: UpstreamEntry): UpstreamConfig {
+  #toUpstream({ name, value, place, isSound }: UpstreamEntry): UpstreamConfig {
     const seen = new Map<string, Place>();
     const endpoints = (value.endpoints ?? []).flatMap(({ value: written, place: at }) => {
       const { address, weight, backup } = withDefaults(ENDPOINT, written);
@@ -74,7 +85,7 @@ export class UpstreamTable {
       }
       return [endpoint];
     });
-    if (value.endpoints?.length === 0)
+    if (value.endpoints?.length === 0 && isSound)
       place.error("the upstream has no endpoint", 'Add one, such as "127.0.0.1:3000".');
     return this.#fill(name, endpoints, value);
   }

@@ -157,7 +157,11 @@ export const workerCount: Type<number | "auto"> = {
     return { anyOf: [{ const: "auto" }, integer(1, MAX_WORKERS).schema] };
   },
   read(value, place) {
-    return value === "auto" ? "auto" : integer(1, MAX_WORKERS).read(value, place);
+    if (value === "auto" || typeof value === "number" || /^\d+$/.test(String(value))) {
+      return value === "auto" ? "auto" : integer(1, MAX_WORKERS).read(value, place);
+    }
+    place.error(`${describe(value)} is neither \`auto\` nor a number`, "Write auto for one a core.");
+    return undefined;
   },
 };
 
@@ -326,8 +330,12 @@ export function map<T>(
         const at = place.entry(key);
         const wrong = checkName(key);
         if (wrong !== undefined) at.keyError(...wrong);
+        const errorsBefore = at.errorCount;
         const read = type.read(child, at);
-        return read === undefined || wrong !== undefined ? [] : [{ name: key, value: read, place: at }];
+        const isSound = at.errorCount === errorsBefore;
+        return read === undefined || wrong !== undefined
+          ? []
+          : [{ name: key, value: read, place: at, isSound }];
       });
     },
   };
@@ -354,7 +362,7 @@ export function object<R extends Rows>(rows: R): Type<Written<R>> {
       }
       for (const [key, option] of Object.entries(rows)) {
         if (option.isRequired && !Object.hasOwn(value, key)) {
-          place.error(`\`${key}\` is missing`, `${option.help}.`);
+          place.error(`\`${key}\` is missing`, `It says: ${option.help.charAt(0).toLowerCase()}${option.help.slice(1)}.`);
         }
       }
       return written as Written<R>;
@@ -383,6 +391,8 @@ export function shortFor<R extends Rows>(rows: R, key: keyof R & string, name: s
 export interface Placed<T> {
   readonly value: T;
   readonly place: Place;
+  /** False when something in it was wrong: what was left out must not be blamed for a second time. */
+  readonly isSound: boolean;
 }
 
 /** Keeps the place, for a value that can only be judged when the whole file is known. */
@@ -390,8 +400,11 @@ export function placed<T>(type: Type<T>): Type<Placed<T>> {
   return {
     ...type,
     read(value, place) {
+      const errorsBefore = place.errorCount;
       const read = type.read(value, place);
-      return read === undefined ? undefined : { value: read, place };
+      return read === undefined
+        ? undefined
+        : { value: read, place, isSound: place.errorCount === errorsBefore };
     },
   };
 }
@@ -424,10 +437,8 @@ function readKey(rows: Rows, key: string, value: unknown, place: Place): unknown
   if (Object.hasOwn(LATER_KEYS, at.rule)) {
     at.keyError(`\`${at.text}\` is not supported yet`, "Remove it for now.");
   } else {
-    at.keyError(
-      `unknown key ${quote(key)}`,
-      didYouMean(key, [...Object.keys(rows), ...laterKeysOf(place.rule)]),
-    );
+    const hint = didYouMean(key, Object.keys(rows), laterKeysOf(place.rule));
+    at.keyError(`unknown key ${quote(key)}`, hint);
   }
   return undefined;
 }
