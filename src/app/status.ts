@@ -4,9 +4,9 @@
  * cost   reads a few dozen slots a route and worker row; only when asked
  */
 import type { ListenerStatus, RouteStatus, UpstreamStatus, WorkerStatus } from "../admin/status.ts";
-import type { Config, UpstreamConfig } from "../config/config.ts";
+import type { UpstreamConfig } from "../config/config.ts";
 import type { BoundAddress } from "../control/listener-sockets.ts";
-import { formatAddress } from "../core/address.ts";
+import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
 import { ENDPOINT, HISTOGRAM_SLOTS, LISTENER, ROUTE, WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
@@ -91,10 +91,9 @@ export function upstreamStatus(
   const endpoints = upstream.endpoints.map(({ name, address }) => {
     const key = seriesKey("endpoint", upstream.name, name);
     const { at } = ENDPOINT;
-    const known = address.kind === "tcp" ? addresses[address.host] : undefined;
     return {
       name,
-      addresses: known ?? [address.kind === "tcp" ? address.host : formatAddress(address)],
+      addresses: addressesOf(address, addresses),
       requests: counted.sum(key, at.requests),
       active: counted.sum(key, at.active),
       errors: counted.sum(key, at.errors) + counted.sum(key, at.connectErrors),
@@ -105,10 +104,7 @@ export function upstreamStatus(
   return { name: upstream.name, endpoints };
 }
 
-/** Names of endpoints that DNS must tell us the addresses of. */
-export function hostsOf(config: Config, isIp: (text: string) => boolean): Set<string> {
-  const hosts = config.upstreams.flatMap(({ endpoints }) =>
-    endpoints.map(({ address }) => (address.kind === "tcp" && !isIp(address.host) ? address.host : "")),
-  );
-  return new Set(hosts.filter((host) => host !== ""));
+function addressesOf(address: Address, known: Addresses): readonly string[] {
+  if (address.kind === "unix") return [formatAddress(address)];
+  return parseIp(address.host) === undefined ? (known[address.host] ?? []) : [address.host];
 }

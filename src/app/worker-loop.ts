@@ -161,6 +161,7 @@ class WorkerLoop {
     this.#drainMs = this.#prepared.config.server.drainTimeoutMs;
     this.#workerSlot = this.#prepared.slots[seriesKey("worker")];
     this.#prepared = undefined;
+    this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
     this.send({ kind: "committed", version });
   }
 

@@ -165,6 +165,11 @@ export class Workers {
     return this.#slots.length > 0 && this.#slots.every((slot) => slot.worker?.state === "running");
   }
 
+  /** True while at least one worker accepts. */
+  get hasRunning(): boolean {
+    return this.#running().length > 0;
+  }
+
   facts(): WorkerFacts[] {
     const { heartbeats } = this.#options.zone;
     return this.#all().map((worker) => ({

@@ -7,6 +7,7 @@
  *        addresses kept; a change is told only when the set of addresses differs
  * never  tells an empty list, asks a name twice at once, or waits for a name longer than told
  */
+import type { Config } from "../config/config.ts";
 import { parseIp } from "../core/address.ts";
 import type { NameAnswer, NameFailure } from "../transport/dns.ts";
 
@@ -112,4 +113,11 @@ export class Resolver {
     }
     return delayMs * (1 - JITTER + 2 * JITTER * this.#options.random());
   }
+}
+
+/** Names among the endpoint addresses of a configuration. */
+export function hostsOf(config: Config): Set<string> {
+  const addresses = config.upstreams.flatMap(({ endpoints }) => endpoints.map(({ address }) => address));
+  const hosts = addresses.map((address) => (address.kind === "tcp" ? address.host : ""));
+  return new Set(hosts.filter((host) => host !== "" && parseIp(host) === undefined));
 }

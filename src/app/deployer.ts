@@ -1,0 +1,134 @@
+/**
+ * Deployer: brings a configuration into force: checked, bound, prepared and committed, or nothing at all.
+ *
+ * why    first start, reload and upgrade take the same way, so that what works for one works for all
+ * rule   steps that can fail come first and leave no trace when a later one fails; after `commit` there is
+ *        no way back and nothing that can fail
+ * shape  one deployment at a time; `Control` sees to that
+ */
+import type { Config, Problem } from "../config/config.ts";
+import { fitConnections } from "../control/connection-limits.ts";
+import { type ListenerSockets, listenSpecs, type SocketPlan } from "../control/listener-sockets.ts";
+import { hostsOf, type Resolver } from "../control/resolver.ts";
+import { seriesKeysOf } from "../control/series-keys.ts";
+import type { SeriesTable } from "../observe/series.ts";
+import type { Identity } from "../transport/privileges.ts";
+import { MAX_WORKERS } from "../zone/zone.ts";
+import type { Deployment } from "./deployment.ts";
+import type { Log } from "./log.ts";
+import { makeLogFile } from "./owned-files.ts";
+import type { Workers } from "./workers.ts";
+
+export interface DeployerOptions {
+  readonly workers: Workers;
+  readonly sockets: ListenerSockets;
+  readonly series: SeriesTable;
+  readonly resolver: Resolver;
+  readonly identity: Identity | undefined;
+  readonly descriptorLimit: number | undefined;
+  readonly log: Log;
+  /** True when another generation still serves the same addresses. */
+  readonly isTakeover: boolean;
+  /** Opens or moves the admin listener. */
+  readonly openAdmin: (config: Config, file: string) => Promise<Problem | undefined>;
+}
+
+/** Long enough for a name server that answers, too short to make a restart look like an outage. */
+const NAMES_TIMEOUT_MS = 2000;
+/** Two generations must fit into the rows of the zone, or no upgrade would be possible. */
+const MAX_CONFIGURED_WORKERS = MAX_WORKERS / 2;
+
+export class Deployer {
+  readonly #options: DeployerOptions;
+  #config: Config | undefined;
+  /** Number of the newest try: unlike the version of the configuration it counts failed ones too. */
+  #tries = 0;
+
+  constructor(options: DeployerOptions) {
+    this.#options = options;
+  }
+
+  /** The configuration in force. */
+  get config(): Config | undefined {
+    return this.#config;
+  }
+
+  /** out  what is wrong; empty when the configuration is in force */
+  async deploy(config: Config, file: string): Promise<readonly Problem[]> {
+    const refused = this.#refuse(config, file);
+    if (refused !== undefined) return [refused];
+    const { sockets, identity } = this.#options;
+    const plan = await sockets.plan(config.listeners, config.server.workers, file);
+    if (plan.problems.length > 0) return plan.problems;
+    const problem = makeLogFile(config, identity, file) ?? (await this.#bringIn(config, plan, file));
+    if (problem === undefined) return [];
+    sockets.abandon(plan);
+    this.#options.resolver.keepOnly(this.#config === undefined ? new Set() : hostsOf(this.#config));
+    return [problem];
+  }
+
+  #refuse({ server }: Config, file: string): Problem | undefined {
+    if (server.workers <= MAX_CONFIGURED_WORKERS) return undefined;
+    const message = `${server.workers} workers are more than the ${MAX_CONFIGURED_WORKERS} possible`;
+    return problemAt(file, "server.workers", message, "Use `auto`: one a core.");
+  }
+
+  async #bringIn(config: Config, plan: SocketPlan, file: string): Promise<Problem | undefined> {
+    const { workers, resolver, sockets } = this.#options;
+    const hosts = hostsOf(config);
+    resolver.follow(hosts);
+    await resolver.settled(NAMES_TIMEOUT_MS);
+    const known = resolver.addresses();
+    const deployment = this.#deploymentOf(config, plan);
+    const isFirst = this.#config === undefined;
+    const problem = await (isFirst ? this.#start(deployment, file) : this.#prepare(deployment, file));
+    if (problem !== undefined) {
+      if (!isFirst) workers.abandon(deployment.version);
+      return problem;
+    }
+    const closeRemoved = sockets.commit(plan);
+    this.#config = config;
+    if (!isFirst) await workers.commit(deployment);
+    closeRemoved();
+    resolver.keepOnly(hosts);
+    // what changed after `known` was sent went to workers that may not have looked for it yet
+    for (const [host, addresses] of Object.entries(resolver.addresses())) {
+      if (addresses !== known[host]) workers.setAddresses(host, addresses);
+    }
+    return undefined;
+  }
+
+  async #start(deployment: Deployment, file: string): Promise<Problem | undefined> {
+    const { workers, openAdmin, isTakeover } = this.#options;
+    const open = () => openAdmin(deployment.config, file);
+    const start = async () => errorAt(file, await workers.start(deployment));
+    // the generation before us answers there until our workers accept; otherwise see first whether it is free
+    return isTakeover ? ((await start()) ?? (await open())) : ((await open()) ?? (await start()));
+  }
+
+  async #prepare(deployment: Deployment, file: string): Promise<Problem | undefined> {
+    const { workers, openAdmin } = this.#options;
+    return errorAt(file, await workers.prepare(deployment)) ?? (await openAdmin(deployment.config, file));
+  }
+
+  #deploymentOf(config: Config, plan: SocketPlan): Deployment {
+    const { series, descriptorLimit, log } = this.#options;
+    const fitted = fitConnections(config, descriptorLimit);
+    if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
+    return {
+      version: ++this.#tries,
+      config: fitted.config,
+      slots: series.allocate(seriesKeysOf(config)),
+      listens: listenSpecs(plan.bound),
+      workers: config.server.workers,
+    };
+  }
+}
+
+function problemAt(file: string, path: string, message: string, hint: string | undefined): Problem {
+  return { file, line: 0, column: 0, path, message, hint, severity: "error" };
+}
+
+function errorAt(file: string, error: string | undefined): Problem | undefined {
+  return error === undefined ? undefined : problemAt(file, "", error, undefined);
+}

@@ -1,0 +1,154 @@
+/**
+ * Running: the parts of a control process that is up, put together once, and what can be read from them.
+ *
+ * why    first start and upgrade differ in what they start from, not in what they become
+ */
+import program from "../../package.json" with { type: "json" };
+import type { ReloadAnswer, Status } from "../admin/status.ts";
+import type { Config } from "../config/config.ts";
+import { ForeignRows } from "../control/foreign-rows.ts";
+import { ListenerSockets } from "../control/listener-sockets.ts";
+import { Resolver } from "../control/resolver.ts";
+import { RowPool } from "../control/row-pool.ts";
+import { zeroGauges } from "../control/series-keys.ts";
+import { exposition, processMetrics } from "../observe/registry.ts";
+import { SeriesTable } from "../observe/series.ts";
+import { NameLookup } from "../transport/dns.ts";
+import type { Identity } from "../transport/privileges.ts";
+import { MAX_WORKERS, ROW_SLOTS, Zone } from "../zone/zone.ts";
+import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
+import type { Log } from "./log.ts";
+import { Counted, listenerStatus, routeStatus, upstreamStatus, workerStatus } from "./status.ts";
+import { Workers } from "./workers.ts";
+
+export const PROGRAM = program.version;
+
+/** What changes while we run, told by `Control`. */
+export interface RunningFacts {
+  readonly state: Status["state"];
+  readonly config: Config | undefined;
+  readonly configVersion: number;
+  readonly configSource: string;
+  readonly lastReload: ReloadAnswer | undefined;
+  readonly reloadsApplied: number;
+  readonly reloadsFailed: number;
+}
+
+export interface RunningOptions {
+  readonly log: Log;
+  readonly identity: Identity | undefined;
+  readonly workerFile: string;
+  readonly inheritance: Inheritance | undefined;
+}
+
+export class Running {
+  readonly zone: Zone;
+  readonly rows: RowPool;
+  readonly series: SeriesTable;
+  readonly sockets: ListenerSockets;
+  readonly resolver: Resolver;
+  readonly workers: Workers;
+  readonly foreign: ForeignRows;
+  readonly startedAtMs: number;
+
+  constructor({ log, identity, workerFile: file, inheritance }: RunningOptions) {
+    const state = inheritance?.zone === undefined ? undefined : inheritance.state;
+    const zone = inheritance?.zone ?? Zone.create();
+    const rows = new RowPool(MAX_WORKERS, state?.rowsUsed, state?.rowsTaken);
+    const series = state === undefined ? new SeriesTable(ROW_SLOTS) : SeriesTable.restore(state.series);
+    const names = new NameLookup();
+    const lookup = (host: string) => names.lookup(host);
+    this.zone = zone;
+    this.rows = rows;
+    this.series = series;
+    this.startedAtMs = state?.startedAtMs ?? Date.now();
+    this.sockets = new ListenerSockets(lookup, inheritance?.sockets);
+    this.foreign = new ForeignRows(rows, zone.heartbeats, state?.rowsTaken ?? []);
+    this.resolver = new Resolver({
+      lookup,
+      onChange: (host, addresses) => this.workers.setAddresses(host, addresses),
+      onFailure: (host, text) => log("warn", "dns", `${host} cannot be resolved: ${text}; trying again`),
+      after: startTimer,
+      random: Math.random,
+    });
+    const addresses = () => this.resolver.addresses();
+    const slots = () => series.slots();
+    this.workers = new Workers({ file, zone, rows, identity, log, series: slots, addresses });
+  }
+
+  /** Looks after what an older generation left. */
+  tidy(): void {
+    for (const row of this.foreign.look()) zeroGauges(this.zone.row(row), this.series.slots());
+  }
+
+  /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
+  release(isHandedOver: boolean): void {
+    this.resolver.stop();
+    this.workers.kill();
+    this.sockets.close(isHandedOver);
+    this.zone.remove();
+  }
+
+  handoverState(configVersion: number, adminPort: number | undefined): HandoverState {
+    return {
+      sockets: this.sockets.bound,
+      zonePath: this.zone.path,
+      layout: layoutDigest(),
+      series: this.series.save(),
+      rowsUsed: this.rows.used,
+      rowsTaken: this.rows.taken,
+      configVersion,
+      startedAtMs: this.startedAtMs,
+      adminPort,
+    };
+  }
+
+  status(facts: RunningFacts): Status {
+    const counted = new Counted(this.#rows(), this.series.slots());
+    const { config, state, configVersion, configSource, lastReload } = facts;
+    const { bound } = this.sockets;
+    const known = this.resolver.addresses();
+    return {
+      program: PROGRAM,
+      pid: process.pid,
+      startedAt: new Date(this.startedAtMs).toISOString(),
+      state,
+      configVersion,
+      configSource,
+      lastReload,
+      workers: this.workers.facts().map((worker) => workerStatus(worker, counted)),
+      listeners: config?.listeners.map(({ name }) => listenerStatus(name, bound, counted)) ?? [],
+      routes: config?.routes.map(({ name }) => routeStatus(name, counted)) ?? [],
+      upstreams: config?.upstreams.map((upstream) => upstreamStatus(upstream, known, counted)) ?? [],
+    };
+  }
+
+  /** Prometheus text. */
+  metrics(facts: RunningFacts, isReady: boolean): string {
+    const workers = this.workers.facts();
+    const extra = processMetrics({
+      program: PROGRAM,
+      runtime: `bun ${Bun.version}`,
+      startedAtMs: this.startedAtMs,
+      isReady,
+      workersConfigured: facts.config?.server.workers ?? 0,
+      workersUp: workers.filter((worker) => worker.state === "running").length,
+      restarts: this.workers.restarts(),
+      configVersion: facts.configVersion,
+      reloadsApplied: facts.reloadsApplied,
+      reloadsFailed: facts.reloadsFailed,
+    });
+    const rows = workers.map((worker) => worker.row);
+    return exposition(this.series.slots(), this.#rows(), rows, extra);
+  }
+
+  /** Only rows that were used: reading others would make the kernel give them memory. */
+  #rows(): Float64Array[] {
+    return Array.from({ length: this.rows.used }, (_, row) => this.zone.row(row));
+  }
+}
+
+function startTimer(delayMs: number, run: () => void): () => void {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
+}
