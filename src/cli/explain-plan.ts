@@ -3,12 +3,11 @@
  *
  * why    `--json` and the page for people print the same facts; the routing table, rewrites and forwarding
  *        rules asked here are those that traffic meets
- * never  connects anywhere, or reads a file's content: only whether it is there
+ * never  connects anywhere; a file is opened to see what the answer would be, and not read
  */
-import { statSync } from "node:fs";
-import { join } from "node:path";
 import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
+import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
 import { compileEdits } from "../route/edits.ts";
@@ -38,7 +37,7 @@ export interface Explanation {
   readonly refused:
     | { readonly code: FailureCode; readonly status: number; readonly meaning: string }
     | undefined;
-  /** Every route in order of precedence. */
+  /** Every route in order of precedence; none when the request is refused before any is looked at. */
   readonly routes: readonly RouteVerdict[];
   readonly route: string | undefined;
   readonly outcome: Outcome | undefined;
@@ -91,19 +90,23 @@ export interface RespondOutcome {
 export interface FilesOutcome {
   readonly kind: "files";
   readonly root: string;
-  readonly file: string;
-  readonly state: "file" | "folder" | "missing";
+  /** What is looked up below the root, still encoded. */
+  readonly path: string;
+  readonly status: number;
+  /** Why not, when it is refused. */
+  readonly meaning: string | undefined;
+  readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
-export function explain(asked: Asked, config: Config): Explanation {
+export async function explain(asked: Asked, config: Config): Promise<Explanation> {
   const { exchange, listener } = asked;
   const considered = exchange.failure === undefined ? routeRequest(asked, config) : [];
   const route = considered.find((each) => each.verdict === "chosen")?.rule.value;
   const failure = exchange.failure ?? (route === undefined ? fail("no_route") : undefined);
   return {
     request: {
-      method: exchange.method,
-      target: exchange.rawTarget,
+      method: asked.question.method,
+      target: asked.target,
       scheme: exchange.downstream.scheme,
       host: exchange.host,
       path: exchange.path,
@@ -113,9 +116,12 @@ export function explain(asked: Asked, config: Config): Explanation {
     listener: { name: listener.name, addresses: addressesOf(listener), reason: asked.listenerReason },
     notes: asked.notes,
     refused: failure && { code: failure.code, status: failure.status, meaning: failureMeaning(failure.code) },
-    routes: [...considered.map(verdictOf), ...elsewhere(config, listener.name)],
+    routes:
+      exchange.failure === undefined
+        ? [...considered.map(verdictOf), ...elsewhere(config, listener.name)]
+        : [],
     route: route?.name,
-    outcome: route && outcomeOf(route, exchange, config),
+    outcome: route && (await outcomeOf(route, exchange, config)),
     responseEdits: route?.responseHeaders,
     errorPages: route?.errorPages,
   };
@@ -139,8 +145,8 @@ function routeRequest(asked: Asked, config: Config): readonly Considered<RouteCo
 }
 
 const REASONS = {
-  chosen: "everything it asks for holds, and no route before it matched",
-  outranked: "it matches too, but a more specific route won",
+  chosen: "the first that matches",
+  outranked: "matches too, but less specifically",
   host: "another host",
   path: "another path",
 } as const;
@@ -150,7 +156,7 @@ function verdictOf({ rule, verdict, subject }: Considered<RouteConfig>): RouteVe
     name: rule.name,
     match: matchText(rule.match, rule.priority),
     verdict: verdict === "chosen" ? "chosen" : "passed over",
-    reason: verdict === "condition" ? `its test of ${subject} does not hold` : REASONS[verdict],
+    reason: verdict === "condition" ? `its ${subject} does not hold` : REASONS[verdict],
   };
 }
 
@@ -165,7 +171,7 @@ function elsewhere(config: Config, listener: string): RouteVerdict[] {
     }));
 }
 
-function outcomeOf(route: RouteConfig, exchange: Planned, config: Config): Outcome {
+async function outcomeOf(route: RouteConfig, exchange: Planned, config: Config): Promise<Outcome> {
   const { action } = route;
   switch (action.kind) {
     case "redirect":
@@ -173,7 +179,7 @@ function outcomeOf(route: RouteConfig, exchange: Planned, config: Config): Outco
     case "respond":
       return { kind: "respond", status: action.status, contentType: action.contentType, body: action.body };
     case "files":
-      return filesOutcome(action.root, exchange.path);
+      return filesOutcome(route, action, exchange);
     case "proxy":
       return proxyOutcome(route, action, exchange, config);
   }
@@ -183,19 +189,23 @@ function locationOf(to: string, route: RouteConfig, { path, query, host }: Plann
   return compileTarget(to, route.match.path)({ path, query, host });
 }
 
-function filesOutcome(root: string, path: string): FilesOutcome {
-  const file = join(root, decoded(path));
-  const stats = statSync(file, { throwIfNoEntry: false });
-  const kind = stats?.isDirectory() === true ? "folder" : "file";
-  return { kind: "files", root, file, state: stats === undefined ? "missing" : kind };
-}
-
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
+async function filesOutcome(
+  route: RouteConfig,
+  action: Extract<Action, { kind: "files" }>,
+  exchange: Planned,
+): Promise<FilesOutcome> {
+  const path = compileRewrite(route.rewrite, route.match.path)?.(exchange.path) ?? exchange.path;
+  const answer = await openFile(action, path, exchange);
+  const isRefused = "code" in answer;
+  if (!isRefused) answer.close();
+  return {
+    kind: "files",
+    root: action.root,
+    path,
+    status: answer.status,
+    meaning: isRefused ? failureMeaning(answer.code) : undefined,
+    fields: pairsOf(answer.lines),
+  };
 }
 
 function proxyOutcome(
@@ -224,9 +234,14 @@ function proxyOutcome(
 
 /** The field lines that an endpoint gets; an upgrade is asked for anew by the connection to it. */
 function requestFields(exchange: Planned, route: Route, endpoint: string): [name: string, value: string][] {
-  const lines = upstreamLines(exchange, route, endpoint).split("\r\n");
-  if (exchange.upgrade !== "") lines.push("Connection: upgrade", `Upgrade: ${exchange.upgrade}`);
+  const lines = upstreamLines(exchange, route, endpoint);
+  const upgrade = `Connection: upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
+  return pairsOf(exchange.upgrade === "" ? lines : lines + upgrade);
+}
+
+function pairsOf(lines: string): [name: string, value: string][] {
   return lines
+    .split("\r\n")
     .filter((line) => line !== "")
     .map((line) => {
       const colon = line.indexOf(":");
@@ -251,8 +266,8 @@ function forwardingRules(route: RouteConfig): Route {
 }
 
 const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
-  "round-robin": "endpoints take turns, each as often as its weight says",
-  random: "by chance, in proportion to weight",
+  "round-robin": "round-robin: endpoints take turns, each as often as its weight says",
+  random: "random: by chance, in proportion to weight",
 };
 
 function upstreamFacts(upstream: UpstreamConfig | undefined) {
@@ -261,7 +276,7 @@ function upstreamFacts(upstream: UpstreamConfig | undefined) {
   const total = upstream.endpoints.filter(isMain).reduce((sum, endpoint) => sum + endpoint.weight, 0);
   return {
     balance: upstream.balance,
-    choice: upstream.endpoints.length === 1 ? "the only one" : CHOICES[upstream.balance],
+    choice: upstream.endpoints.length === 1 ? "one endpoint" : CHOICES[upstream.balance],
     endpoints: upstream.endpoints.map((endpoint) => ({
       name: endpoint.name,
       share: endpoint.backup ? 0 : percent(endpoint.weight, total),

@@ -26,6 +26,9 @@ export interface Question {
 
 export interface Asked {
   readonly kind: "asked";
+  readonly question: Question;
+  /** Request target as it would be sent. */
+  readonly target: string;
   /** After phase `receive`; its `failure` is what the proxy would refuse before looking for a route. */
   readonly exchange: Planned;
   readonly listener: ListenerConfig;
@@ -59,6 +62,8 @@ export function readQuestion(question: Question, config: Config): Asked | UsageE
   });
   return {
     kind: "asked",
+    question,
+    target: url.target,
     exchange,
     listener: choice.listener,
     listenerReason: choice.reason,

@@ -2,7 +2,7 @@
  * Explain text: an explanation as a page for people.
  */
 import { columns } from "./command.ts";
-import type { Explanation, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
+import type { Explanation, FilesOutcome, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
 import { durationText, tableLines } from "./table.ts";
 import { type Palette, printable } from "./terminal.ts";
 
@@ -24,11 +24,11 @@ export function explanationText(explanation: Explanation, paint: Palette): strin
 }
 
 function requestSection({ request, listener, notes }: Explanation, paint: Palette): string {
-  const query = request.query === "" ? "" : `?${request.query}`;
-  const written = request.target.split("?", 1)[0];
-  const from = written === request.path ? "" : paint.dim(`  (sent as ${printable(written ?? "")})`);
+  const understood = request.query === "" ? request.path : `${request.path}?${request.query}`;
+  const isSame = request.path === "" || understood === request.target;
+  const from = isSame ? "" : paint.dim(`  (sent as ${printable(request.target)})`);
   const rows: [string, string][] = [
-    ["request", `${request.method} ${request.path}${printable(query)}${from}`],
+    ["request", `${request.method} ${printable(request.path === "" ? request.target : understood)}${from}`],
     ["host", request.host === "" ? "(none)" : request.host],
     ["client", request.clientIp],
     ["listener", `${listener.name}  ${listener.addresses.join(" ")}  ${paint.dim(listener.reason)}`],
@@ -43,8 +43,12 @@ function routeLines(routes: readonly RouteVerdict[], paint: Palette): string {
   const shown = routes.filter((_route, at) => at < MAX_ROUTES || at === chosenAt);
   const hidden = routes.length - shown.length;
   const [, ...lines] = tableLines(
-    [{ title: "" }, { title: "" }, { title: "" }, { title: "" }],
-    shown.map((route) => [route.verdict === "chosen" ? "→" : " ", route.name, route.match, route.reason]),
+    [{ title: "" }, { title: "" }, { title: "" }],
+    shown.map(({ name, verdict, reason, match }) => [
+      `${verdict === "chosen" ? "→" : " "} ${name}`,
+      reason,
+      match,
+    ]),
   );
   const painted = lines.map((line, at) => {
     const isChosen = shown[at]?.verdict === "chosen";
@@ -65,17 +69,17 @@ function outcomeText(outcome: Outcome, paint: Palette): string {
     case "respond":
       return `${paint.strong("respond")}  ${outcome.status}  ${outcome.contentType}  ${shortened(outcome.body)}`;
     case "files":
-      return `${paint.strong("files")}  ${printable(outcome.file)}  ${FILE_STATES[outcome.state]}`;
+      return filesText(outcome, paint);
     case "proxy":
       return proxyText(outcome, paint);
   }
 }
 
-const FILE_STATES = {
-  file: "is there: 200, or 304, 206, 412 by its conditions and ranges",
-  folder: "is a folder: its index file, after a redirect to the path with a slash",
-  missing: "is not there: 404",
-} as const;
+function filesText({ root, path, status, meaning, fields }: FilesOutcome, paint: Palette): string {
+  const answer = meaning === undefined ? `${status}` : `${status}  ${meaning}`;
+  const title = `${paint.strong("files")}  ${printable(root)}  ${printable(path)}  ${answer}`;
+  return [title, ...fields.map(([name, value]) => `  ${paint.accent(name)}: ${printable(value)}`)].join("\n");
+}
 
 function shortened(body: string): string {
   const text = JSON.stringify(body);
@@ -94,7 +98,7 @@ function proxyText(outcome: ProxyOutcome, paint: Palette): string {
       endpoint.isBackup ? "backup: only when no other is usable" : `${endpoint.share} %`,
     ]);
     parts.push(
-      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(`${target.balance}: ${target.choice}`)}\n${columns(endpoints)}`,
+      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(target.choice)}\n${columns(endpoints)}`,
     );
   }
   const { connectMs, responseMs, idleMs, requestMs } = outcome.timeouts;

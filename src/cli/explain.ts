@@ -54,7 +54,7 @@ export const explainCommand: Command = {
     const asked = readQuestion(question, config);
     if (asked.kind === "usage_error") return asked;
     const { explain } = await import("./explain-plan.ts");
-    const explanation = explain(asked, config);
+    const explanation = await explain(asked, config);
     if (args.has("json")) terminal.out(JSON.stringify(explanation, null, 2));
     else {
       const { explanationText } = await import("./explain-text.ts");

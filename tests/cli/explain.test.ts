@@ -11,7 +11,8 @@ import { keptTerminal } from "./kept-terminal.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weir-explain-"));
 mkdirSync(join(folder, "public/sub"), { recursive: true });
-writeFileSync(join(folder, "public/a b.txt"), "");
+writeFileSync(join(folder, "public/a b.txt"), "ab");
+writeFileSync(join(folder, "public/.hidden"), "");
 const file = join(folder, "weir.yaml");
 writeFileSync(
   file,
@@ -65,7 +66,7 @@ describe("the route and its rivals", () => {
     const { route, routes } = await explained("GET", "http://api.test/v1/users?page=2", "-H", "X-Beta: 1");
     expect(route).toBe("api");
     expect(routes[0]).toMatchObject({ name: "api", verdict: "chosen" });
-    expect(routes.find(({ name }) => name === "everything")?.reason).toContain("more specific");
+    expect(routes.find(({ name }) => name === "everything")?.reason).toContain("less specifically");
     expect(routes.find(({ name }) => name === "old")?.reason).toBe("another path");
     expect(routes.find(({ name }) => name === "assets")?.reason).toBe("another host");
     expect(routes.find(({ name }) => name === "hidden")?.reason).toBe("only on listener inside");
@@ -124,7 +125,7 @@ describe("what becomes of the request", () => {
             { name: "127.0.0.1:3002", share: 0, isBackup: true },
           ],
         },
-        { upstream: "spare", share: 5, balance: "random", choice: "the only one" },
+        { upstream: "spare", share: 5, balance: "random", choice: "one endpoint" },
       ],
     });
     expect(explanation.responseEdits).toEqual({
@@ -189,12 +190,42 @@ describe("what becomes of the request", () => {
   });
 
   test.each([
-    ["/a%20b.txt", "a b.txt", "file"],
-    ["/sub", "sub", "folder"],
-    ["/none", "none", "missing"],
-  ])("a file: %s is %s, %s", async (path, name, state) => {
-    const { outcome } = await explained("GET", path, "-H", "Host: files.test");
-    expect(outcome).toMatchObject({ kind: "files", file: join(folder, "public", name), state });
+    ["GET", "/a%20b.txt", 200],
+    ["GET", "/sub", 308],
+    ["GET", "/none", 404],
+    ["GET", "/.hidden", 404],
+    ["POST", "/a%20b.txt", 405],
+  ])("a file: %s %s is answered with %d", async (method, path, status) => {
+    const { outcome } = await explained(method, path, "-H", "Host: files.test");
+    expect(outcome).toMatchObject({ kind: "files", root: join(folder, "public"), path, status });
+  });
+
+  test("a file's conditions and ranges count", async () => {
+    const { outcome } = await explained(
+      "GET",
+      "/a%20b.txt",
+      "-H",
+      "Host: files.test",
+      "-H",
+      "Range: bytes=0-0",
+    );
+    expect(outcome).toMatchObject({
+      status: 206,
+      fields: expect.arrayContaining([["Content-Range", "bytes 0-0/2"]]),
+    });
+  });
+
+  test("an upgrade is asked for anew", async () => {
+    const lines = [
+      "-H",
+      "Connection: Upgrade",
+      "-H",
+      "Upgrade: websocket",
+      "-H",
+      "Sec-WebSocket-Version: 13",
+    ];
+    const fields = fieldsOf(await explained("GET", "/chat", ...lines));
+    expect(fields).toMatchObject({ connection: "upgrade", upgrade: "websocket" });
   });
 });
 
@@ -212,10 +243,12 @@ describe("what is refused before any route", () => {
     [["GET", "/", "-H", "Bad Name: 1"], "h1_bad_field", 400],
     [["get", "/"], "h1_bad_request_line", 400],
     [["CONNECT", "/"], "method_refused", 405],
+    [["POST", "/", "-H", "Content-Length: 999999999999"], "body_too_large", 413],
+    [["GET", "/", "-H", "Expect: tea"], "expectation_unknown", 417],
   ])("%p: %s, %d", async (words, code, status) => {
     const { refused, routes, outcome } = await explained(...words);
     expect(refused).toMatchObject({ code, status });
-    expect(routes.every(({ verdict }) => verdict === "passed over")).toBe(true);
+    expect(routes).toEqual([]);
     expect(outcome).toBeUndefined();
   });
 
