@@ -60,7 +60,7 @@ test("a break is named with its line", () => {
   expect(breaksInDoc("README.md", "a\n\n`src/none.ts`", KNOWN)[0]?.line).toBe(3);
 });
 
-test("a TODO in a comment needs the number of an issue, the word in a string does not", () => {
+test("a to-do mark in a comment needs the number of an issue, the word in a string does not", () => {
   const marker = ["TO", "DO"].join("");
   expect(breaksInSource("a.ts", `// ${marker}: later`).length).toBe(1);
   expect(breaksInSource("a.ts", `// ${marker}(#12): later`).length).toBe(0);

@@ -5,7 +5,7 @@
  * in     README.md, CONTRIBUTING.md, CHANGELOG.md, docs/**, examples/**, bench/** (*.md); comments of all sources
  * out    one line for each break, as `file:line: what`, and exit code 1; or a count and exit code 0
  * checks paths, npm scripts, metric names and configuration keys in code spans; links between files and to
- *        headings; that a TODO names an issue
+ *        headings; that a to-do mark names an issue
  */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -88,7 +88,7 @@ function anchorsOf(text: string): Set<string> {
   return anchors;
 }
 
-/** A TODO without an open issue is a wish that nobody will find again. */
+/** A to-do mark without an open issue is a wish that nobody will find again. */
 export function breaksInSource(file: string, text: string): Break[] {
   const { comments } = partsOf(text);
   return [...comments.matchAll(TODO)].map((match) => ({

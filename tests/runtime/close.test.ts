@@ -79,7 +79,7 @@ test("close comes exactly once, also after close() and terminate() together", as
   client.open.close();
   client.open.terminate();
   client.open.close();
-  await server.saw("close").catch(() => server.saw("end"));
+  await eventually(() => server.has("close") || server.has("end"));
   expect(client.events.filter((event) => event.startsWith("close"))).toHaveLength(1);
 });
 
@@ -92,5 +92,6 @@ test("a FIN that comes while paused is told after resume, behind the data", asyn
   expect([server.has("data"), server.has("end")]).toEqual([false, false]);
   server.open.resume();
   await server.saw("end");
-  expect(server.events.slice(-2)).toEqual(["data:3", "end"]);
+  // `drain` may come at any time after a pause or a resume, with nothing waiting: it says nothing here.
+  expect(server.events.filter((event) => event !== "drain")).toEqual(["open", "data:3", "end"]);
 });
