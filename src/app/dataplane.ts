@@ -1,8 +1,34 @@
 /**
  * Dataplane: everything one worker does with traffic, wired together.
+ *
+ * why    the composition root of a worker: sessions, pipeline, pools, timers and the log meet here and nowhere else
+ * rule   `prepare` builds version n+1 beside n; `commit` swaps references and cannot fail; pools of endpoints that
+ *        stay are the same objects in both, so a reload closes no connection and forgets no address
  */
-import type { Config } from "../config/config.ts";
-import type { Zone } from "../zone/zone.ts";
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { CidrSet } from "../core/address.ts";
+import { HttpClock } from "../core/http-clock.ts";
+import { RequestIds } from "../core/request-id.ts";
+import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from "../config/config.ts";
+import { compileLogFormat } from "../observe/access-log.ts";
+import { LISTENER, WORKER } from "../observe/metrics.table.ts";
+import { seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
+import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
+import { Pipeline } from "../pipeline/pipeline.ts";
+import type { PipelineServices, Site } from "../pipeline/plan.ts";
+import { writeProxyHeader } from "../protocol/proxy-line.ts";
+import { type AcceptedSession, accept, released } from "../session/accept.ts";
+import type { Exchange } from "../session/exchange.ts";
+import type { Listener, SessionServices } from "../session/listener.ts";
+import { EndpointPool, type PoolServices, type PoolSettings } from "../session/upstream-pool.ts";
+import { clock, readClock } from "../transport/clock.ts";
+import type { DialAddress } from "../transport/dial.ts";
+import { type AcceptingSocket, type Acceptor, listenOn } from "../transport/listen.ts";
+import { LogFile } from "../transport/log-file.ts";
+import { Wheel } from "../transport/timers.ts";
+import { BufferBudget, type RawSocket } from "../transport/wire.ts";
+import { MAX_WORKERS, type Zone } from "../zone/zone.ts";
 import type { SlotMap } from "./messages.ts";
 
 export interface DataplaneOptions {
@@ -11,32 +37,280 @@ export interface DataplaneOptions {
   readonly log: (level: string, area: string, text: string) => void;
 }
 
+type Addresses = Readonly<Record<string, readonly string[]>>;
+
+interface Prepared {
+  readonly config: Config;
+  readonly slots: SlotMap;
+  readonly snapshot: Snapshot;
+  readonly accessLog: OpenLog | undefined;
+}
+
+interface OpenLog {
+  readonly format: string;
+  readonly to: string;
+  readonly file: LogFile;
+}
+
+/** How often what is not counted per request is brought up to date. */
+const HOUSEKEEPING_MS = 1000;
+const DRAIN_LOOK_MS = 20;
+const SLOWEST_BUFFERS = 0.5;
+
 export class Dataplane {
+  readonly #options: DataplaneOptions;
+  readonly #counters: Float64Array;
+  readonly #rows: (Float64Array | undefined)[] = [];
+  readonly #wheel = new Wheel();
+  readonly #budget = new BufferBudget(Number.POSITIVE_INFINITY);
+  readonly #pipeline: PipelineServices & { epochMs: number; workerSlot: number; unroutedSlot: number };
+  readonly #sessions: SessionServices;
+  readonly #poolServices: PoolServices;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #sockets = new Map<string, { socket: AcceptingSocket; listener: Listener }>();
+  readonly #open = new Map<AcceptedSession, Listener>();
+  /** By endpoint key, with the host to resolve when it has a name. */
+  readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
+  #addresses: Map<string, readonly string[]> = new Map();
+  #prepared: Prepared | undefined;
+  #accessLog: OpenLog | undefined;
+
   constructor(options: DataplaneOptions) {
-    void options;
+    this.#options = options;
+    this.#counters = options.zone.row(options.worker);
+    this.#pipeline = {
+      counters: this.#counters,
+      workerSlot: 0,
+      unroutedSlot: 0,
+      ids: new RequestIds((bytes) => crypto.getRandomValues(bytes)),
+      dates: new HttpClock(),
+      budget: this.#budget,
+      chance: Math.random,
+      logAccess: undefined,
+      epochMs: Date.now() - performance.now(),
+      events: undefined,
+      report: (text) => options.log("error", "pipeline", text),
+    };
+    const events = new Pipeline(this.#pipeline);
+    const shared = { wheel: this.#wheel, budget: this.#budget, counters: this.#counters };
+    this.#sessions = { ...shared, events, isDraining: false };
+    this.#poolServices = { ...shared, events };
+    this.#wheel.start();
+    setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
   }
+
   /** Compiles a version beside the running one. out  what is wrong with it, or undefined */
-  prepare(config: Config, slots: SlotMap, addresses: Readonly<Record<string, readonly string[]>>): string | undefined {
-    void [config, slots, addresses];
-    return undefined;
+  prepare(config: Config, slots: SlotMap, addresses: Addresses): string | undefined {
+    for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
+    try {
+      const snapshot = compileSnapshot(config, {
+        slots,
+        worker: this.#options.worker,
+        readText: (path) => readFileSync(path, "utf8"),
+        poolFor: (key, slot, upstream, endpoint) => this.#poolFor(key, slot, upstream, endpoint),
+      });
+      this.#prepared = { config, slots, snapshot, accessLog: this.#openLog(config) };
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
   }
+
   /** Puts the prepared version in force for new exchanges. */
-  commit(): void {}
+  commit(): void {
+    const prepared = this.#prepared;
+    if (prepared === undefined) return;
+    this.#prepared = undefined;
+    const { config, slots, snapshot } = prepared;
+    this.#pipeline.workerSlot = slots[seriesKey("worker")] ?? 0;
+    this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
+    this.#budget.limitBytes = config.server.memoryBytes * SLOWEST_BUFFERS;
+    for (const listener of config.listeners) {
+      this.#setListener(listener, slots, snapshot.sites.get(listener.name) as Site);
+    }
+    this.#setPools(config, snapshot);
+    this.#setLog(prepared.accessLog);
+  }
+
   /** Forgets the prepared version. */
-  abandon(): void {}
+  abandon(): void {
+    const prepared = this.#prepared;
+    if (prepared === undefined) return;
+    this.#prepared = undefined;
+    if (prepared.accessLog?.file !== this.#accessLog?.file) void prepared.accessLog?.file.close();
+  }
+
+  // ── listeners ──
+
+  #setListener(config: ListenerConfig, slots: SlotMap, site: Site): void {
+    const rules = {
+      limits: config.limits,
+      timeouts: config.timeouts,
+      trustedProxies: site.trustedProxies,
+      proxyProtocolFrom: new CidrSet(config.proxyProtocolFrom),
+      slot: slotFor(slots, seriesKey("listener", config.name), sharedKey("listener")),
+      site,
+      isLeaving: false,
+    };
+    const existing = this.#listeners.get(config.name);
+    if (existing === undefined) this.#listeners.set(config.name, { name: config.name, ...rules });
+    else Object.assign(existing, rules);
+  }
+
   /** Accepts on an inherited descriptor. Throws when the descriptor is no listening socket. */
-  listen(id: string, listener: string, port: number, fd: number): void {
-    void [id, listener, port, fd];
+  listen(id: string, listenerName: string, _port: number, fd: number): void {
+    const listener = this.#listeners.get(listenerName);
+    if (listener === undefined) throw new Error(`no listener ${listenerName}`);
+    const acceptor: Acceptor = {
+      onAccept: (socket) => this.#accept(socket, listener),
+      onGone: (session) => this.#release(session as AcceptedSession),
+      onDefect: (defect) => this.#pipeline.report(defect instanceof Error ? String(defect.stack) : String(defect)),
+    };
+    this.#sockets.set(id, { socket: listenOn(fd, acceptor), listener });
   }
+
   unlisten(id: string): void {
-    void id;
+    const entry = this.#sockets.get(id);
+    if (entry === undefined) return;
+    entry.socket.stop();
+    this.#sockets.delete(id);
+    const isServed = [...this.#sockets.values()].some(({ listener }) => listener === entry.listener);
+    if (isServed) return;
+    entry.listener.isLeaving = true;
+    for (const [session, listener] of this.#open) if (listener === entry.listener) session.leave();
   }
+
+  #accept(socket: RawSocket, listener: Listener): AcceptedSession | undefined {
+    const session = accept(socket, listener, this.#sessions, this.#activeEverywhere(listener.slot));
+    if (session !== undefined) this.#open.set(session, listener);
+    return session;
+  }
+
+  #release(session: AcceptedSession): void {
+    const listener = this.#open.get(session);
+    if (listener === undefined) return;
+    this.#open.delete(session);
+    released(listener, this.#sessions);
+  }
+
+  /** Connections of a listener that are open in all workers together. */
+  #activeEverywhere(slot: number): number {
+    const { zone } = this.#options;
+    let total = 0;
+    for (let worker = 0; worker < MAX_WORKERS; worker++) {
+      if (zone.heartbeats[worker] === 0) continue;
+      const row = (this.#rows[worker] ??= zone.row(worker));
+      total += row[slot + LISTENER.at.active] as number;
+    }
+    return total;
+  }
+
+  // ── endpoints ──
+
+  #poolFor(key: string, slot: number, upstream: UpstreamConfig, endpoint: EndpointConfig): EndpointPool {
+    const existing = this.#pools.get(key);
+    if (existing !== undefined) return existing.pool;
+    const pool = new EndpointPool(this.#poolServices, slot, settingsOf(upstream));
+    pool.setAddresses(this.#dialAddresses(endpoint));
+    return pool;
+  }
+
+  #setPools(config: Config, snapshot: Snapshot): void {
+    for (const [key, { pool }] of [...this.#pools]) {
+      if (snapshot.pools.has(key)) continue;
+      pool.retire();
+      this.#pools.delete(key);
+    }
+    for (const upstream of config.upstreams) {
+      for (const endpoint of upstream.endpoints) {
+        const key = seriesKey("endpoint", upstream.name, endpoint.name);
+        const pool = snapshot.pools.get(key);
+        if (pool === undefined) continue;
+        pool.settings = settingsOf(upstream);
+        pool.setAddresses(this.#dialAddresses(endpoint));
+        this.#pools.set(key, { pool, endpoint });
+      }
+    }
+  }
+
+  #dialAddresses({ address }: EndpointConfig): DialAddress[] {
+    if (address.kind === "unix") return [{ unix: address.path }];
+    const { host, port } = address;
+    const ips = isIP(host) === 0 ? (this.#addresses.get(host) ?? []) : [host];
+    return ips.map((ip) => ({ ip, port }));
+  }
+
   setAddresses(host: string, addresses: readonly string[]): void {
-    void [host, addresses];
+    this.#addresses.set(host, addresses);
+    for (const { pool, endpoint } of this.#pools.values()) {
+      const { address } = endpoint;
+      if (address.kind === "tcp" && address.host === host) pool.setAddresses(this.#dialAddresses(endpoint));
+    }
   }
+
+  // ── access log ──
+
+  /** The log in use when nothing about it changes, else a new one, opened now so that a failure is told now. */
+  #openLog(config: Config): OpenLog | undefined {
+    const wanted = config.observe.accessLog;
+    if (wanted === undefined) return undefined;
+    const current = this.#accessLog;
+    if (current !== undefined && current.to === wanted.to) return { ...wanted, file: current.file };
+    const report = (problem: string | undefined) =>
+      this.#options.log("warn", "access-log", problem ?? `writing to ${wanted.to} works again`);
+    return { ...wanted, file: new LogFile(wanted.to, { report }) };
+  }
+
+  #setLog(log: OpenLog | undefined): void {
+    if (this.#accessLog !== undefined && this.#accessLog.file !== log?.file) void this.#accessLog.file.close();
+    this.#accessLog = log;
+    if (log === undefined) {
+      this.#pipeline.logAccess = undefined;
+      return;
+    }
+    const format = compileLogFormat(log.format);
+    this.#pipeline.logAccess = (entry) => log.file.write(format(entry));
+  }
+
+  reopenLogs(): void {
+    this.#accessLog?.file.reopen();
+  }
+
+  // ── life ──
+
+  #keepHouse(): void {
+    this.#pipeline.epochMs = Date.now() - performance.now();
+    const { workerSlot } = this.#pipeline;
+    this.#counters[workerSlot + WORKER.at.bufferedBytes] = this.#budget.usedBytes;
+    this.#counters[workerSlot + WORKER.at.logDropped] = this.#accessLog?.file.dropped ?? 0;
+  }
+
   /** Stops accepting, finishes what is in flight; settles when all is done or at the deadline. */
   async drain(timeoutMs: number): Promise<void> {
-    await Promise.resolve(timeoutMs);
+    readClock();
+    this.#sessions.isDraining = true;
+    for (const { socket } of this.#sockets.values()) socket.stop();
+    this.#sockets.clear();
+    for (const session of this.#open.keys()) session.leave();
+    const deadlineMs = clock.nowMs + timeoutMs;
+    while (this.#open.size > 0 && performance.now() < deadlineMs) await Bun.sleep(DRAIN_LOOK_MS);
+    for (const session of [...this.#open.keys()]) session.kill();
+    await this.#accessLog?.file.close();
   }
-  reopenLogs(): void {}
+}
+
+function settingsOf(upstream: UpstreamConfig): PoolSettings {
+  const version = upstream.proxyProtocol;
+  if (version === "off") return { ...upstream.pool, proxyHeader: undefined };
+  // a PROXY header speaks for one client: its connection must not carry another's requests
+  return { ...upstream.pool, idle: 0, proxyHeader: (exchange) => proxyHeaderOf(version, exchange) };
+}
+
+function proxyHeaderOf(version: "v1" | "v2", { downstream, clientIp }: Exchange): Buffer {
+  return writeProxyHeader(version, {
+    sourceIp: clientIp,
+    sourcePort: downstream.clientPort,
+    destinationIp: clientIp.includes(":") ? "::1" : "127.0.0.1",
+    destinationPort: downstream.localPort,
+  });
 }

@@ -3,11 +3,12 @@
  */
 import type { Config } from "../config/config.ts";
 import { BLOCKS, type MetricRow } from "../observe/metrics.table.ts";
-import { parseSeriesKey, type SlotMap, seriesKey } from "../observe/series.ts";
+import { parseSeriesKey, type SlotMap, seriesKey, UNROUTED } from "../observe/series.ts";
 
 export function seriesKeysOf(config: Config): string[] {
   return [
     seriesKey("worker"),
+    seriesKey("route", UNROUTED),
     ...config.listeners.map((listener) => seriesKey("listener", listener.name)),
     ...config.routes.map((route) => seriesKey("route", route.name)),
     ...config.upstreams.flatMap((upstream) =>

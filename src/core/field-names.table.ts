@@ -21,6 +21,8 @@ const NAMES = [
   "set-cookie", "cache-control", "vary", "authorization", "user-agent", "referer", "origin",
   "retry-after", "sec-websocket-key", "sec-websocket-accept", "sec-websocket-version",
   "x-forwarded-server", "x-forwarded-prefix", "age", "expires",
+  // spellings that CGI-style backends read as the names above (RFC 3875 §4.1.18 folds "-" to "_")
+  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];

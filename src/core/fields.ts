@@ -10,7 +10,7 @@
  * note   a reader reuses its Fields for its next message: keep strings taken from it, not the object
  */
 import { ID_DROPPED, ID_UNKNOWN } from "./field-names.table.ts";
-import { fieldIdOf } from "./field-names.ts";
+import { fieldIdAt, fieldIdOf } from "./field-names.ts";
 
 const MARKS_PER_FIELD = 4;
 const FIRST_CAPACITY = 32;
@@ -188,4 +188,18 @@ export class Fields {
     ids.set(this.#ids);
     this.#ids = ids;
   }
+}
+
+/** Fields made of lines `Name: value\r\n` that we wrote ourselves, so that edits apply to them too. */
+export function fieldsOfLines(lines: string): Fields {
+  const fields = new Fields();
+  const bytes = Buffer.from(lines, "latin1");
+  for (let start = 0; start < lines.length; ) {
+    const end = lines.indexOf("\r\n", start);
+    const colon = lines.indexOf(":", start);
+    fields.mark(start, colon, colon + 2, end, fieldIdAt(bytes, start, colon));
+    start = end + 2;
+  }
+  fields.bind(lines, 0, lines.length);
+  return fields;
 }

@@ -18,6 +18,8 @@ export interface SeriesName {
 
 const KINDS = Object.keys(BLOCKS) as readonly BlockKind[];
 const SHARED_NAME = "other";
+/** Route label of exchanges that no route took. */
+export const UNROUTED = "-";
 
 /**
  * Key of a series: `listener:http`, `route:api`, `endpoint:app|127.0.0.1:3000`. All workers use one `worker`

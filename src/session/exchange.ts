@@ -10,6 +10,7 @@
 import { BODY_NONE, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
 import { Fields } from "../core/fields.ts";
+import type { Listener } from "./listener.ts";
 
 /** The client's side of an exchange, as the pipeline sees it. Fulfilled by each downstream session. */
 export interface Downstream {
@@ -18,9 +19,11 @@ export interface Downstream {
   readonly clientPort: number;
   readonly isTrusted: boolean;
   readonly scheme: "http" | "https";
-  readonly listener: string;
+  readonly listener: Listener;
   /** Port the client connected to; 0 on a unix socket. */
   readonly localPort: number;
+  /** Field lines that say the same for every exchange of this client; phase `forward` keeps them here. */
+  forwardingLines: string;
 
   /** Sends a 1xx head; `lines` are field lines. Ignored for clients that cannot take one. */
   sendInterim(exchange: Exchange, status: number, lines: string): void;
@@ -55,7 +58,7 @@ export interface Upstream {
   cancel(): void;
 }
 
-/** What downstream sessions tell the pipeline. */
+/** What downstream sessions tell the pipeline, which fulfils it. */
 export interface DownstreamEvents {
   /** A request head was read; body bytes follow only after this returns. */
   request(exchange: Exchange): void;
@@ -111,6 +114,8 @@ export class Exchange<Plan = unknown> {
   expectsContinue = false;
 
   // request, as understood (phase `receive`)
+  /** The client's address; behind trusted proxies the one they name. */
+  clientIp = "";
   /** Host without port, lower case. */
   host = "";
   /** Host value as sent, with port. */
@@ -119,6 +124,8 @@ export class Exchange<Plan = unknown> {
   path = "";
   /** Without "?"; "" when there is none. */
   query = "";
+  /** True when the path goes out exactly as it came in. */
+  isPathAsSent = false;
   requestId = "";
 
   // request, as sent upstream (phase `forward`)

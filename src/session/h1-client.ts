@@ -30,6 +30,8 @@ import type { EndpointPool } from "./upstream-pool.ts";
 
 /** Response heads larger than this are refused. nginx: 4–8 KiB; Envoy: 60 KiB; Go: 10 MiB. */
 const RESPONSE_HEAD_LIMITS = { headBytes: 64 * 1024, headers: 200 };
+/** A tunnel on which neither side says a word for so long is taken for dead. */
+const TUNNEL_IDLE_MS = 60 * 60 * 1000;
 /** An endpoint that sends 1xx for ever is not answering. */
 const MAX_INTERIMS = 32;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -182,7 +184,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const exchange = this.#exchange;
     const wire = this.#wire;
     if (exchange === undefined || wire === undefined) return true;
-    if (!exchange.isTunnel && !this.#isPaused) this.#watch(exchange.timeouts.idleMs);
+    if (!this.#isPaused) this.#watch(exchange.isTunnel ? TUNNEL_IDLE_MS : exchange.timeouts.idleMs);
     if (exchange.isTunnel || exchange.requestBodyKind === BODY_LENGTH) return wire.writeBytes(bytes);
     return wire.writeJoined(chunkStart(bytes.length), bytes, "\r\n");
   }
@@ -218,7 +220,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   cancel(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (exchange !== undefined) this.#pool.finished(exchange);
+    if (exchange !== undefined) this.#pool.cancelled(this.#state === CONNECTING);
     this.#wire?.terminate();
     this.#closeNow();
   }
@@ -229,7 +231,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     while (this.#exchange !== undefined && !this.#isPaused) {
       const event = this.#reader.next();
       if (event === EVENT_MORE) {
-        if (this.#isHeadRead) this.#watchBody();
+        if (this.#isHeadRead) this.#watchBody(); // silence is measured from the last byte on
         break;
       }
       this.#take(event, this.#exchange);
@@ -278,7 +280,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
       this.#giveUp(fail("upgrade_unasked", named ?? "no Upgrade field"));
       return;
     }
-    this.#watch(NEVER);
+    exchange.deadlineMs = NEVER;
+    this.#watch(TUNNEL_IDLE_MS);
     this.#pool.services.events.response(exchange, undefined, false);
   }
 
@@ -316,7 +319,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     exchange.upstream = undefined;
     const isClean =
       this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
-    this.#pool.finished(exchange);
+    this.#pool.finished();
     if (isClean && this.#wire?.isBlocked === false && this.#reader.isIdle && this.#pool.keep(this)) {
       this.#state = IDLE;
       this.isReused = true;
@@ -367,7 +370,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
   /** While body bytes are due, and we are ready to take them, the endpoint may not stay silent. */
   #watchBody(): void {
     const exchange = this.#exchange;
-    if (exchange !== undefined && !this.#isPaused && !exchange.isTunnel) this.#watch(exchange.timeouts.idleMs);
+    if (exchange === undefined || this.#isPaused) return;
+    this.#watch(exchange.isTunnel ? TUNNEL_IDLE_MS : exchange.timeouts.idleMs);
   }
 
   #unwatch(): void {

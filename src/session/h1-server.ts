@@ -64,7 +64,7 @@ export class H1Server implements Downstream, Timed {
   readonly localPort: number;
   readonly isTrusted: boolean;
   readonly scheme = "http";
-  readonly connection: Listener;
+  readonly listener: Listener;
   deadlineMs = NEVER;
   wheelTick = 0;
   /** Field lines about this client, the same for all its requests; kept by the pipeline. */
@@ -86,7 +86,7 @@ export class H1Server implements Downstream, Timed {
   // biome-ignore lint/complexity/useMaxParams: the four things a session is made of
   constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
     this.wire = new Wire(socket, services.budget);
-    this.connection = listener;
+    this.listener = listener;
     this.clientIp = client.ip;
     this.clientPort = client.port;
     this.localPort = client.localPort;
@@ -98,10 +98,6 @@ export class H1Server implements Downstream, Timed {
     });
     this.#acceptedAtMs = clock.nowMs;
     services.wheel.schedule(this, clock.nowMs + listener.timeouts.headMs);
-  }
-
-  get listener(): string {
-    return this.connection.name;
   }
 
   // ── what the socket tells ──
@@ -145,15 +141,21 @@ export class H1Server implements Downstream, Timed {
       this.wire.close();
       return;
     }
-    if (exchange.isTunnel || exchange.isRequestComplete) {
-      if (exchange.isTunnel && !exchange.isRequestComplete) {
-        exchange.isRequestComplete = true;
-        this.#services.events.requestEnd(exchange, "");
-      }
+    if (exchange.isTunnel) {
+      this.#endTunnelInput(exchange);
       return;
     }
+    if (exchange.isRequestComplete) return;
     this.#reader.endOfInput();
     this.#fail(exchange, this.#reader.failure ?? fail("downstream_closed"));
+  }
+
+  /** Half of the tunnel is closed; the other half goes on until it closes too. */
+  #endTunnelInput(exchange: Exchange): void {
+    if (exchange.isRequestComplete) return;
+    exchange.isRequestComplete = true;
+    this.#services.events.requestEnd(exchange, "");
+    if (exchange.isResponseComplete) this.#responseOut(exchange);
   }
 
   onClose(): void {
@@ -216,7 +218,7 @@ export class H1Server implements Downstream, Timed {
   /** The bytes are used up: which time-out watches over the next ones? */
   #waitForMore(): void {
     const { wheel } = this.#services;
-    const { timeouts } = this.connection;
+    const { timeouts } = this.listener;
     if (this.#exchange !== undefined) {
       if (!this.wire.isBlocked) wheel.schedule(this, clock.nowMs + timeouts.bodyMs);
     } else if (!this.#reader.isIdle) wheel.schedule(this, this.#headStartedAtMs + timeouts.headMs);
@@ -236,7 +238,7 @@ export class H1Server implements Downstream, Timed {
   }
 
   #begin(): void {
-    const { limits, slot } = this.connection;
+    const { limits, slot } = this.listener;
     const { counters, events, wheel } = this.#services;
     const at = slot + LISTENER.at.requests;
     counters[at] = (counters[at] as number) + 1;
@@ -292,7 +294,7 @@ export class H1Server implements Downstream, Timed {
   #takeBody(bytes: Buffer): void {
     const exchange = this.#exchange as Exchange;
     exchange.bytesReceived += bytes.length;
-    const limit = this.connection.limits.bodyBytes;
+    const limit = this.listener.limits.bodyBytes;
     if (limit > 0 && exchange.bytesReceived > limit) {
       this.#fail(exchange, fail("body_too_large", `more than ${limit} bytes`));
     } else this.#services.events.requestBody(exchange, bytes);
@@ -362,8 +364,13 @@ export class H1Server implements Downstream, Timed {
   }
 
   sendEnd(exchange: Exchange, trailers: string): void {
-    if (exchange.isTunnel) this.#mayPersist = false;
-    else if (this.#framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
+    if (exchange.isTunnel) {
+      exchange.isResponseComplete = true;
+      this.wire.finish();
+      if (exchange.isRequestComplete) this.#responseOut(exchange);
+      return;
+    }
+    if (this.#framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
     this.#completeResponse(exchange);
   }
 
@@ -410,14 +417,14 @@ export class H1Server implements Downstream, Timed {
 
   #connectionOption(exchange: Exchange): ConnectionOption {
     const isUnbounded = exchange.isHttp10 && exchange.sentBodyKind >= BODY_STREAM;
-    const isLeaving = this.#services.isDraining || this.connection.isLeaving;
+    const isLeaving = this.#services.isDraining || this.listener.isLeaving;
     if (isUnbounded || isLeaving || !exchange.isRequestComplete) this.#mayPersist = false;
     if (!this.#mayPersist) return "close";
     return exchange.isHttp10 ? "keep-alive" : "";
   }
 
   #armSendTimeout(): void {
-    this.#services.wheel.schedule(this, clock.nowMs + this.connection.timeouts.bodyMs);
+    this.#services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
   }
 
   #completeResponse(exchange: Exchange): void {
@@ -439,7 +446,7 @@ export class H1Server implements Downstream, Timed {
     }
     this.#isReadPaused = false;
     this.#headStartedAtMs = clock.nowMs;
-    this.#services.wheel.schedule(this, clock.nowMs + this.connection.timeouts.idleMs);
+    this.#services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.idleMs);
     if (this.#reader.unread > 0) this.#pump();
     else this.#reader.release();
   }

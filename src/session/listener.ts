@@ -44,6 +44,8 @@ export interface Listener {
   proxyProtocolFrom: CidrSet;
   /** First slot of this listener's block in the counter row. */
   slot: number;
+  /** What the pipeline keeps of its own for this listener: routes in force. Sessions only carry it. */
+  site: unknown;
   /** True once the listener is gone from the configuration. */
   isLeaving: boolean;
 }

@@ -134,9 +134,15 @@ export class EndpointPool {
     );
   }
 
-  /** The exchange is through with its connection, well or not. */
-  finished(_exchange: Exchange): void {
+  /** An exchange is through with its connection. */
+  finished(): void {
     this.#add(AT.active, -1);
+  }
+
+  /** An exchange was called off before its end. */
+  cancelled(wasConnecting: boolean): void {
+    this.#add(AT.active, -1);
+    if (wasConnecting) this.#connecting--;
   }
 
   failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void {

@@ -113,6 +113,23 @@ export class Reader {
     return this.#end - this.#position;
   }
 
+  /** Between two messages: lets go of the bytes read, so that an idle connection holds none. */
+  release(): void {
+    if (!this.isIdle) return;
+    this.#bytes = NOTHING;
+    this.#position = 0;
+    this.#end = 0;
+    this.body = NOTHING;
+    this.#head.startHead(0);
+  }
+
+  /** After an upgrade: the bytes that came too early, as they are. */
+  takeRest(): Buffer {
+    const rest = this.#bytes.subarray(this.#position, this.#end);
+    this.#position = this.#end;
+    return rest;
+  }
+
   feed(bytes: Buffer): void {
     if (this.#position === this.#end && (this.#scanner()?.isAtStart ?? true)) {
       this.#bytes = bytes;

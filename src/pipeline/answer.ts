@@ -1,0 +1,115 @@
+/**
+ * Answer: composes the response head and sends it, with the body's first bytes.
+ *
+ * why    three kinds of answer leave here in one way: the endpoint's, one that a route states, and an error.
+ *        A local answer waits for a small request body to be read, so that the connection can live on.
+ * spec   RFC 9110 §6.6.1 (Date), §7.6.1, §15; RFC 9112 §6.3
+ */
+import { BODY_LENGTH, BODY_NONE } from "../core/body.ts";
+import type { Failure } from "../core/failure.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import { fieldsOfLines } from "../core/fields.ts";
+import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
+import { reasonOf } from "../protocol/reasons.table.ts";
+import { applyEdits, type CompiledEdits } from "../route/edits.ts";
+import { errorAnswer } from "./error-answer.ts";
+import { type NextOf, WAIT } from "./phases.table.ts";
+import type { LocalAnswer, Planned } from "./plan.ts";
+
+const ACCEPT = fieldIdOf("accept");
+const DATE = fieldIdOf("date");
+const UPGRADE = fieldIdOf("upgrade");
+const LENGTH = fieldMask("content-length");
+const DROP_LOW = HOP_BY_HOP.low | LENGTH.low;
+const DROP_HIGH = HOP_BY_HOP.high | LENGTH.high;
+/** A request body up to this size is read and forgotten before a local answer; nginx discards likewise. */
+const MAX_FORGOTTEN_BYTES = 64 * 1024;
+
+export function answer(exchange: Planned): NextOf<"answer"> {
+  const { plan } = exchange;
+  if (exchange.failure !== undefined) plan.local = errorFor(exchange, exchange.failure);
+  if (plan.local === undefined) return answerFromUpstream(exchange);
+  if (shouldAwaitRequest(exchange)) {
+    plan.isAwaitingRequest = true;
+    return WAIT;
+  }
+  return answerLocally(exchange, plan.local);
+}
+
+function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
+  const { plan, status } = exchange;
+  const lines = responseLines(exchange);
+  exchange.sentStatus = status;
+  if (status === 101) {
+    exchange.downstream.sendSwitch(exchange, `${lines}Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`);
+    exchange.downstream.resumeRequest(exchange);
+    return "relay";
+  }
+  exchange.sentBodyKind = exchange.responseBodyKind;
+  exchange.sentBodyLength = exchange.responseBodyLength;
+  const { first, isEnd } = plan;
+  plan.first = undefined;
+  const isOpen = exchange.downstream.sendHead(exchange, lines, first, isEnd);
+  if (!isOpen) exchange.upstream?.pauseResponse();
+  return "relay";
+}
+
+/** The endpoint's fields that pass, with the route's edits and a Date if there was none. */
+function responseLines(exchange: Planned): string {
+  const { plan, responseFields: fields } = exchange;
+  const edits = plan.route?.responseEdits;
+  if (edits !== undefined) applyEdits(fields, edits);
+  const lines = fields.linesWithout(DROP_LOW, DROP_HIGH);
+  return fields.has(DATE) ? lines : lines + dateLine(exchange);
+}
+
+function dateLine(exchange: Planned): string {
+  const { dates, epochMs } = exchange.plan.services;
+  return `Date: ${dates.date(epochMs + exchange.startedAtMs)}\r\n`;
+}
+
+function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> {
+  const { plan, downstream } = exchange;
+  const { status, body } = local;
+  const edits = plan.route?.responseEdits;
+  const lines = edits === undefined ? local.lines : withEdits(local.lines, edits);
+  exchange.sentStatus = status;
+  exchange.reason = reasonOf(status);
+  const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304 && body.length > 0;
+  exchange.sentBodyKind = hasBody ? BODY_LENGTH : BODY_NONE;
+  exchange.sentBodyLength = status === 204 || status === 304 ? -1 : body.length;
+  downstream.sendHead(exchange, lines + dateLine(exchange), hasBody ? body : undefined, true);
+  return "relay";
+}
+
+function withEdits(lines: string, edits: CompiledEdits): string {
+  const fields = fieldsOfLines(lines);
+  applyEdits(fields, edits);
+  return fields.linesWithout(0, 0);
+}
+
+function shouldAwaitRequest(exchange: Planned): boolean {
+  const { plan } = exchange;
+  if (exchange.isRequestComplete || plan.isRequestBroken || exchange.expectsContinue) return false;
+  if (exchange.failure?.code === "body_too_large" || exchange.failure?.code === "body_timeout") return false;
+  return exchange.requestBodyLength >= 0 && exchange.requestBodyLength <= MAX_FORGOTTEN_BYTES;
+}
+
+function errorFor(exchange: Planned, failure: Failure): LocalAnswer {
+  const { plan } = exchange;
+  const accept = exchange.requestFields.joined(ACCEPT);
+  const page = errorAnswer(failure.status, exchange.requestId, accept, plan.route?.errorPages);
+  const lines =
+    `Content-Type: ${page.contentType}\r\nCache-Control: no-store\r\nX-Request-Id: ${exchange.requestId}\r\n` +
+    extraLines(failure);
+  return { status: failure.status, lines, body: Buffer.from(page.body) };
+}
+
+/** Fields that a status cannot do without. */
+function extraLines(failure: Failure & { readonly lines?: string }): string {
+  if (failure.lines !== undefined) return failure.lines;
+  if (failure.status === 405) return "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n";
+  if (failure.status === 503) return "Retry-After: 1\r\n";
+  return "";
+}
+

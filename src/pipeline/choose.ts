@@ -1,0 +1,49 @@
+/**
+ * Choose: which upstream, which endpoint, for this attempt?
+ *
+ * fails  no_endpoint
+ */
+import { fail } from "../core/failure.ts";
+import type { NextOf } from "./phases.table.ts";
+import type { Planned, Route, UpstreamGroup } from "./plan.ts";
+
+export function choose(exchange: Planned): NextOf<"choose"> {
+  const { plan } = exchange;
+  const upstream = plan.upstream ?? chooseUpstream(exchange);
+  plan.attempts++;
+  if (plan.isFreshRetry && plan.endpoint !== undefined) return "forward";
+  const index = upstream === undefined ? -1 : chooseEndpoint(exchange, upstream);
+  if (index === -1) {
+    exchange.failure ??= fail("no_endpoint", upstream?.name);
+    return "answer";
+  }
+  plan.endpoint = upstream?.endpoints[index];
+  return "forward";
+}
+
+function chooseUpstream(exchange: Planned): UpstreamGroup | undefined {
+  const { plan } = exchange;
+  const { action } = plan.route as Route;
+  if (action.kind !== "proxy") return undefined;
+  const { upstreams, split } = action;
+  const index = upstreams.length === 1 ? 0 : split.pick(plan.services.chance());
+  plan.upstream = upstreams[index];
+  return plan.upstream;
+}
+
+function chooseEndpoint(exchange: Planned, upstream: UpstreamGroup): number {
+  const { excluded, services } = exchange.plan;
+  const { eligible, backups, policy } = upstream;
+  if (excluded !== undefined) return chooseLeft(exchange, upstream, excluded);
+  if (upstream.endpoints.length === 1) return 0;
+  const index = policy.pick(eligible, services.chance());
+  return index === -1 ? policy.pick(backups, services.chance()) : index;
+}
+
+/** A further attempt goes to an endpoint that has not failed this exchange yet. */
+function chooseLeft(exchange: Planned, upstream: UpstreamGroup, excluded: Uint8Array): number {
+  const chance = exchange.plan.services.chance();
+  const left = (set: Uint8Array) => set.map((may, index) => (excluded[index] === 1 ? 0 : may));
+  const index = upstream.policy.pick(left(upstream.eligible), chance);
+  return index === -1 ? upstream.policy.pick(left(upstream.backups), chance) : index;
+}

@@ -1,0 +1,151 @@
+/**
+ * Compile: a checked configuration becomes what the pipeline runs by: sites, routes, upstream groups.
+ *
+ * why    whole or not at all: everything that can fail fails here, before anything in force is touched
+ * in     the Config, counter slots by series key, and the pools that exist; a pool is taken over when upstream and
+ *        endpoint keep their names
+ * out    a Snapshot; nothing in it changes afterwards
+ * fails  throws with a text for the operator
+ */
+import { CidrSet } from "../core/address.ts";
+import { random } from "../balance/random.ts";
+import { roundRobin } from "../balance/round-robin.ts";
+import type { Config, EndpointConfig, ListenerConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
+import { seriesKey, sharedKey } from "../observe/series.ts";
+import { compileEdits } from "../route/edits.ts";
+import { compileRewrite, compileTarget } from "../route/rewrite.ts";
+import { compileSplit } from "../route/split.ts";
+import { compileTable } from "../route/table.ts";
+import type { EndpointPool } from "../session/upstream-pool.ts";
+import type { Endpoint, Route, RouteAction, Site, UpstreamGroup } from "./plan.ts";
+
+export interface Snapshot {
+  /** By listener name. */
+  readonly sites: ReadonlyMap<string, Site>;
+  /** By endpoint key: the pools that this version uses. */
+  readonly pools: ReadonlyMap<string, EndpointPool>;
+}
+
+export interface CompileServices {
+  /** First slot of each series. */
+  readonly slots: Readonly<Record<string, number>>;
+  /** The pool of this endpoint: one that exists, or a new one. */
+  readonly poolFor: (key: string, slot: number, upstream: UpstreamConfig, endpoint: EndpointConfig) => EndpointPool;
+  /** Text of a file named in the configuration. */
+  readonly readText: (path: string) => string;
+  /** Tells workers apart, so that they do not all begin with the first endpoint. */
+  readonly worker: number;
+}
+
+export function endpointKey(upstream: string, endpoint: string): string {
+  return seriesKey("endpoint", upstream, endpoint);
+}
+
+/** Slot of a listener, route or endpoint; names past the row's capacity share one. */
+export function slotFor(slots: Readonly<Record<string, number>>, key: string, shared: string): number {
+  const slot = slots[key] ?? slots[shared];
+  if (slot === undefined) throw new Error(`no counters for ${key}`);
+  return slot;
+}
+
+export function compileSnapshot(config: Config, services: CompileServices): Snapshot {
+  const pools = new Map<string, EndpointPool>();
+  const groups = new Map(
+    config.upstreams.map((upstream) => [upstream.name, compileUpstream(upstream, services, pools)]),
+  );
+  const routes = config.routes.map((route) => ({ config: route, route: compileRoute(route, groups, services) }));
+  const sites = new Map(config.listeners.map((listener) => [listener.name, siteOf(listener, routes)]));
+  return { sites, pools };
+}
+
+function compileUpstream(
+  upstream: UpstreamConfig,
+  services: CompileServices,
+  pools: Map<string, EndpointPool>,
+): UpstreamGroup {
+  const endpoints: Endpoint[] = upstream.endpoints.map((endpoint) => {
+    const key = endpointKey(upstream.name, endpoint.name);
+    const slot = slotFor(services.slots, key, sharedKey("endpoint"));
+    const pool = services.poolFor(key, slot, upstream, endpoint);
+    pools.set(key, pool);
+    return { name: endpoint.name, pool };
+  });
+  const isUsed = (backup: boolean) =>
+    Uint8Array.from(upstream.endpoints, (endpoint) => (endpoint.backup === backup ? 1 : 0));
+  const policy =
+    upstream.balance === "random"
+      ? random(upstream.endpoints)
+      : roundRobin(upstream.endpoints, services.worker);
+  return { name: upstream.name, endpoints, policy, eligible: isUsed(false), backups: isUsed(true) };
+}
+
+function compileRoute(
+  route: RouteConfig,
+  groups: ReadonlyMap<string, UpstreamGroup>,
+  services: CompileServices,
+): Route {
+  const { connectMs, responseMs, idleMs, requestMs } = route.timeouts;
+  return {
+    name: route.name,
+    slot: slotFor(services.slots, seriesKey("route", route.name), sharedKey("route")),
+    action: compileAction(route, groups),
+    rewrite: compileRewrite(route.rewrite, route.match.path),
+    hostRewrite: route.rewrite.host,
+    requestEdits: compileEdits(route.requestHeaders),
+    responseEdits: compileEdits(route.responseHeaders),
+    timeouts: { connectMs, responseMs, idleMs },
+    requestMs,
+    errorPages: readPages(route.errorPages, services),
+  };
+}
+
+function compileAction(route: RouteConfig, groups: ReadonlyMap<string, UpstreamGroup>): RouteAction {
+  const { action } = route;
+  switch (action.kind) {
+    case "proxy": {
+      const upstreams = action.targets.map(({ upstream }) => {
+        const group = groups.get(upstream);
+        if (group === undefined) throw new Error(`route ${route.name}: no upstream ${upstream}`);
+        return group;
+      });
+      return { kind: "proxy", split: compileSplit(action.targets), upstreams };
+    }
+    case "redirect":
+      return { kind: "redirect", status: action.status, to: compileTarget(action.to, route.match.path) };
+    case "respond": {
+      const lines = action.body === "" ? "" : `Content-Type: ${action.contentType}\r\n`;
+      return { kind: "respond", status: action.status, body: Buffer.from(action.body), lines };
+    }
+    case "files":
+      return action;
+  }
+}
+
+function readPages(
+  pages: Readonly<Record<string, string>>,
+  services: CompileServices,
+): Record<string, string> | undefined {
+  const entries = Object.entries(pages).map(([status, path]) => [status, services.readText(path)] as const);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+function siteOf(
+  listener: ListenerConfig,
+  routes: readonly { readonly config: RouteConfig; readonly route: Route }[],
+): Site {
+  const mine = routes.filter(
+    ({ config }) => config.listeners.length === 0 || config.listeners.includes(listener.name),
+  );
+  return {
+    table: compileTable(
+      mine.map(({ config, route }) => ({
+        name: config.name,
+        match: config.match,
+        priority: config.priority,
+        value: route,
+      })),
+    ),
+    encodedSlash: listener.encodedSlash,
+    trustedProxies: new CidrSet(listener.trustedProxies),
+  };
+}

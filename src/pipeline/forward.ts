@@ -1,0 +1,150 @@
+/**
+ * Forward: composes the request for the endpoint and sends it.
+ *
+ * why    this is where header policy lives: hop-by-hop fields never pass, what an untrusted client says about
+ *        itself is replaced by what we know, and the route's edits come last
+ * out    `answer` and `choose` are reached through the events that end the wait: response, failure
+ * cost   for an untrusted client: one slice a run of kept fields, one join
+ * spec   RFC 9110 §7.6, RFC 7239 §8 (why a client is not believed), W3C Trace Context
+ */
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import { formatTraceparent, parseTraceparent } from "../observe/trace-context.ts";
+import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
+import { applyEdits } from "../route/edits.ts";
+import type { Downstream } from "../session/exchange.ts";
+import { type NextOf, WAIT } from "./phases.table.ts";
+import type { Endpoint, Planned, Route } from "./plan.ts";
+
+/** What a proxy says about a client, in every spelling that some backend reads. */
+const ABOUT_CLIENT = fieldMask(
+  "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
+  "x-forwarded-prefix", "forwarded", "via", "x-request-id", "traceparent", "tracestate", "x-real-ip",
+  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
+);
+/** What a trusted proxy said and we say anew; its other words pass. */
+const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent");
+const LENGTH = fieldMask("content-length");
+const HOST_MASK = fieldMask("host");
+const EXPECT_MASK = fieldMask("expect");
+const DROP_LOW = HOP_BY_HOP.low | LENGTH.low;
+const DROP_HIGH = HOP_BY_HOP.high | LENGTH.high;
+
+const FORWARDED_FOR = fieldIdOf("x-forwarded-for");
+const FORWARDED_PROTO = fieldIdOf("x-forwarded-proto");
+const FORWARDED_HOST = fieldIdOf("x-forwarded-host");
+const FORWARDED_PORT = fieldIdOf("x-forwarded-port");
+const VIA = fieldIdOf("via");
+const TRACEPARENT = fieldIdOf("traceparent");
+const HEX_ID = /^[0-9a-f]{32}$/;
+/** How we name ourselves in Via (RFC 9110 §7.6.3: a pseudonym may stand for the host). */
+const PSEUDONYM = "weir";
+
+export function forward(exchange: Planned): NextOf<"forward"> {
+  const { plan } = exchange;
+  const endpoint = plan.endpoint as Endpoint;
+  if (exchange.upstreamLines === "") compose(exchange, plan.route as Route, endpoint);
+  const mayReuse = !plan.isFreshRetry;
+  plan.isFreshRetry = false;
+  const isReady = endpoint.pool.send(exchange, mayReuse);
+  if (!isReady && !exchange.isRequestComplete) exchange.downstream.pauseRequest(exchange);
+  if (plan.isFailing) return afterFailure(exchange);
+  return WAIT;
+}
+
+/** The pool could not even try: the failure came while this phase was running. */
+function afterFailure(exchange: Planned): NextOf<"forward"> {
+  exchange.plan.isFailing = false;
+  return exchange.failure === undefined ? "choose" : "answer";
+}
+
+function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
+  exchange.timeouts = route.timeouts;
+  exchange.upstreamMethod = exchange.method;
+  exchange.upstreamTarget = targetOf(exchange, route);
+  exchange.upstreamLines = upstreamLines(exchange, route, endpoint.name);
+}
+
+/** Path and query as an endpoint gets them. Public for `weir explain`. */
+export function targetOf(exchange: Planned, route: Route): string {
+  if (route.rewrite === undefined && exchange.isPathAsSent) return exchange.rawTarget;
+  const path = route.rewrite === undefined || exchange.path === "*" ? exchange.path : route.rewrite(exchange.path);
+  return exchange.query === "" ? path : `${path}?${exchange.query}`;
+}
+
+/** The field lines that an endpoint gets. Public for `weir explain`. */
+export function upstreamLines(exchange: Planned, route: Route, endpointName: string): string {
+  const fields = exchange.requestFields;
+  const { requestEdits, hostRewrite } = route;
+  if (requestEdits !== undefined) applyEdits(fields, requestEdits);
+  let low = DROP_LOW;
+  let high = DROP_HIGH;
+  let host = "";
+  if (hostRewrite !== undefined || exchange.host === "") {
+    low |= HOST_MASK.low;
+    host = `Host: ${hostRewrite ?? (exchange.authority || endpointName)}\r\n`;
+  } else if (!exchange.isPathAsSent && exchange.authority !== "") {
+    low |= HOST_MASK.low; // an absolute target has told the authority; Host says the same from now on
+    host = `Host: ${exchange.authority}\r\n`;
+  }
+  if (exchange.isHttp10) low |= EXPECT_MASK.low;
+  const isTrusted = exchange.downstream.isTrusted;
+  const about = isTrusted ? aboutTrusted(exchange) : aboutClient(exchange);
+  const said = isTrusted ? SAID_ANEW : ABOUT_CLIENT;
+  const kept = fields.linesWithout(low | said.low, high | said.high);
+  if (requestEdits === undefined) return host + kept + about;
+  return host + kept + withoutNames(about, requestEdits.names);
+}
+
+function aboutClient(exchange: Planned): string {
+  const { downstream, requestId, plan } = exchange;
+  const constant = exchange.isHttp10 ? clientLines(downstream, "1.0") : clientLinesOf(downstream);
+  const host = exchange.authority === "" ? "" : `X-Forwarded-Host: ${exchange.authority}\r\n`;
+  const traceparent = `traceparent: 00-${requestId}-${plan.services.ids.nextSpan()}-01\r\n`;
+  return `${constant}${host}X-Request-Id: ${requestId}\r\n${traceparent}`;
+}
+
+/** The lines that are the same for every request of a connection, made once. */
+function clientLinesOf(downstream: Downstream): string {
+  if (downstream.forwardingLines === "") downstream.forwardingLines = clientLines(downstream, "1.1");
+  return downstream.forwardingLines;
+}
+
+function clientLines(downstream: Downstream, version: "1.0" | "1.1"): string {
+  const port = downstream.localPort === 0 ? "" : `X-Forwarded-Port: ${downstream.localPort}\r\n`;
+  return (
+    `X-Forwarded-For: ${downstream.clientIp}\r\nX-Forwarded-Proto: ${downstream.scheme}\r\n${port}` +
+    `Via: ${version} ${PSEUDONYM}\r\n`
+  );
+}
+
+/** Behind a trusted proxy: its words stay, ours are added to the lists. */
+function aboutTrusted(exchange: Planned): string {
+  const { downstream, requestFields: fields, plan, requestId } = exchange;
+  const before = fields.joined(FORWARDED_FOR);
+  const via = fields.joined(VIA);
+  const hop = `${exchange.isHttp10 ? "1.0" : "1.1"} ${PSEUDONYM}`;
+  let lines = `X-Forwarded-For: ${before === undefined ? "" : `${before}, `}${downstream.clientIp}\r\n`;
+  if (!fields.has(FORWARDED_PROTO)) lines += `X-Forwarded-Proto: ${downstream.scheme}\r\n`;
+  if (!fields.has(FORWARDED_HOST) && exchange.authority !== "") {
+    lines += `X-Forwarded-Host: ${exchange.authority}\r\n`;
+  }
+  if (!fields.has(FORWARDED_PORT) && downstream.localPort !== 0) {
+    lines += `X-Forwarded-Port: ${downstream.localPort}\r\n`;
+  }
+  lines += `Via: ${via === undefined ? "" : `${via}, `}${hop}\r\nX-Request-Id: ${requestId}\r\n`;
+  const parent = fields.get(TRACEPARENT);
+  if (parent !== undefined && parseTraceparent(parent) !== undefined) {
+    return `${lines}traceparent: ${parent}\r\n`;
+  }
+  const traceId = HEX_ID.test(requestId) ? requestId : plan.services.ids.nextId();
+  return `${lines}traceparent: ${formatTraceparent(traceId, plan.services.ids.nextSpan(), true)}\r\n`;
+}
+
+/** A field that the route removes or sets is the route's to say, also when we would have said it. */
+function withoutNames(lines: string, names: ReadonlySet<string>): string {
+  return lines
+    .split("\r\n")
+    .filter((line) => line !== "" && !names.has(line.slice(0, line.indexOf(":")).toLowerCase()))
+    .map((line) => `${line}\r\n`)
+    .join("");
+}

@@ -1,0 +1,34 @@
+/**
+ * Guard: may the request pass, and what does its route do with it?
+ *
+ * why    when buffers are at their ceiling, the newest request is refused: those under way can finish
+ */
+import { fail } from "../core/failure.ts";
+import type { NextOf } from "./phases.table.ts";
+import type { LocalAnswer, Planned, Route } from "./plan.ts";
+
+const NO_BODY = Buffer.alloc(0);
+
+export function guard(exchange: Planned): NextOf<"guard"> {
+  const { plan } = exchange;
+  if (plan.services.budget.isExhausted) {
+    exchange.failure = fail("out_of_memory", `${plan.services.budget.usedBytes} bytes buffered`);
+    return "answer";
+  }
+  const route = plan.route as Route;
+  const { action } = route;
+  if (action.kind === "proxy") {
+    if (route.requestMs > 0) exchange.deadlineMs = exchange.startedAtMs + route.requestMs;
+    return "choose";
+  }
+  if (action.kind === "files") return "serve";
+  plan.local = action.kind === "respond" ? action : redirect(exchange, action);
+  return "answer";
+}
+
+function redirect(
+  exchange: Planned,
+  action: { readonly status: number; readonly to: (facts: Planned) => string },
+): LocalAnswer {
+  return { status: action.status, lines: `Location: ${action.to(exchange)}\r\n`, body: NO_BODY };
+}

@@ -1,0 +1,141 @@
+/**
+ * Pipeline: what sessions report, turned into phases and into bytes for the other side.
+ *
+ * why    this is the joint between both sides of an exchange: whatever happens on one, the other is told here
+ * rule   a body byte that arrives is handed on at once; a side that is full pauses the other, so that no more
+ *        than one read waits in memory for each direction
+ */
+import type { Failure } from "../core/failure.ts";
+import type { Fields } from "../core/fields.ts";
+import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
+import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exchange.ts";
+import { Plan, type Planned, type PipelineServices } from "./plan.ts";
+import { prepareRetry } from "./retry.ts";
+import { finish, run } from "./run.ts";
+
+const CONTINUE = 100;
+
+export class Pipeline implements DownstreamEvents, UpstreamEvents {
+  readonly #services: PipelineServices;
+
+  constructor(services: PipelineServices) {
+    this.#services = services;
+    services.events = this;
+  }
+
+  // ── from the client ──
+
+  request(exchange: Exchange): void {
+    exchange.plan = new Plan(this.#services);
+    run(exchange as Planned, "receive");
+  }
+
+  requestBody(exchange: Exchange, bytes: Buffer): void {
+    const { upstream } = exchange;
+    // without an upstream the answer is under way already: the rest of the body is read and forgotten
+    if (upstream !== undefined && !upstream.sendBody(bytes)) exchange.downstream.pauseRequest(exchange);
+  }
+
+  requestEnd(exchange: Exchange, trailers: string): void {
+    const { plan } = exchange as Planned;
+    exchange.upstream?.sendEnd(trailers);
+    if (plan.isAwaitingRequest) {
+      plan.isAwaitingRequest = false;
+      run(exchange as Planned, "answer");
+    }
+  }
+
+  downstreamDrained(exchange: Exchange): void {
+    exchange.upstream?.resumeResponse();
+  }
+
+  responseSent(exchange: Exchange): void {
+    const { plan } = exchange as Planned;
+    plan.isSent = true;
+    if (!plan.isRunning) run(exchange as Planned, "record");
+    if (exchange.isTunnel) return; // its other side has had its FIN, and may still be sending what waits
+    // the upstream of an early answer is of no more use: nobody will send the rest of the request
+    exchange.upstream?.cancel();
+    exchange.upstream = undefined;
+  }
+
+  downstreamFailed(exchange: Exchange, failure: Failure): void {
+    if (exchange.isOver) return;
+    const planned = exchange as Planned;
+    planned.plan.isRequestBroken = true;
+    exchange.upstream?.cancel();
+    exchange.upstream = undefined;
+    if (exchange.isTunnel) this.#endTunnel(planned);
+    else {
+      exchange.failure = failure;
+      const mayAnswer = !exchange.isHeadSent && failure.code !== "downstream_closed";
+      if (mayAnswer) run(planned, "answer");
+      else this.#cut(planned);
+    }
+  }
+
+  // ── from the endpoint ──
+
+  upstreamReady(exchange: Exchange): void {
+    exchange.downstream.resumeRequest(exchange);
+  }
+
+  interim(exchange: Exchange, status: number, fields: Fields): void {
+    if (status === CONTINUE && !exchange.expectsContinue) return;
+    exchange.downstream.sendInterim(exchange, status, fields.linesWithout(HOP_BY_HOP.low, HOP_BY_HOP.high));
+  }
+
+  response(exchange: Exchange, first: Buffer | undefined, isEnd: boolean): void {
+    const { plan } = exchange as Planned;
+    plan.first = first;
+    plan.isEnd = isEnd;
+    run(exchange as Planned, "answer");
+  }
+
+  responseBody(exchange: Exchange, bytes: Buffer): void {
+    if (!exchange.downstream.sendBody(exchange, bytes)) exchange.upstream?.pauseResponse();
+  }
+
+  responseEnd(exchange: Exchange, trailers: string): void {
+    exchange.downstream.sendEnd(exchange, trailers);
+  }
+
+  upstreamDrained(exchange: Exchange): void {
+    exchange.downstream.resumeRequest(exchange);
+  }
+
+  upstreamFailed(exchange: Exchange, failure: Failure): void {
+    if (exchange.isOver) return;
+    const planned = exchange as Planned;
+    exchange.upstream = undefined;
+    if (exchange.isTunnel) {
+      exchange.downstream.abort(exchange);
+      this.#endTunnel(planned);
+      return;
+    }
+    const mayRetry = prepareRetry(planned, failure);
+    if (!mayRetry) exchange.failure = failure;
+    if (planned.plan.isRunning) planned.plan.isFailing = true;
+    else if (mayRetry) run(planned, "choose");
+    else if (exchange.isHeadSent) this.#cut(planned);
+    else this.#answerFailure(planned);
+  }
+
+  #answerFailure(exchange: Planned): void {
+    exchange.downstream.resumeRequest(exchange);
+    run(exchange, "answer");
+  }
+
+  /** Ends an exchange whose response cannot be completed. */
+  #cut(exchange: Planned): void {
+    exchange.downstream.abort(exchange);
+    finish(exchange);
+  }
+
+  /** Either side may end a tunnel at any time: that is no failure. */
+  #endTunnel(exchange: Planned): void {
+    exchange.isResponseComplete = true;
+    finish(exchange);
+  }
+}
+

@@ -1,0 +1,120 @@
+/**
+ * Plan: what the pipeline decides about one exchange, and the compiled rules it decides by.
+ *
+ * why    a route here is compiled once for a configuration version and never changed: an exchange that
+ *        holds one goes on by the version it began with, whatever is loaded meanwhile
+ */
+import type { CidrSet } from "../core/address.ts";
+import type { HttpClock } from "../core/http-clock.ts";
+import type { RequestIds } from "../core/request-id.ts";
+import type { Policy } from "../balance/policy.ts";
+import type { LogEntry } from "../observe/access-log.ts";
+import type { CompiledEdits } from "../route/edits.ts";
+import type { EncodedSlash } from "../route/path.ts";
+import type { RedirectFacts } from "../route/rewrite.ts";
+import type { Split } from "../route/split.ts";
+import type { RouteTable } from "../route/table.ts";
+import type { Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exchange.ts";
+import type { EndpointPool } from "../session/upstream-pool.ts";
+import type { BufferBudget } from "../transport/wire.ts";
+import type { ErrorPages } from "./error-answer.ts";
+
+/** The routes of one listener in one version. */
+export interface Site {
+  readonly table: RouteTable<Route>;
+  readonly encodedSlash: EncodedSlash;
+  readonly trustedProxies: CidrSet;
+}
+
+export interface Route {
+  readonly name: string;
+  /** First slot of the route's block in the counter row. */
+  readonly slot: number;
+  readonly action: RouteAction;
+  readonly rewrite: ((path: string) => string) | undefined;
+  readonly hostRewrite: string | undefined;
+  readonly requestEdits: CompiledEdits | undefined;
+  readonly responseEdits: CompiledEdits | undefined;
+  readonly timeouts: UpstreamTimeouts;
+  /** For the whole exchange; 0 = none. */
+  readonly requestMs: number;
+  readonly errorPages: ErrorPages | undefined;
+}
+
+export type RouteAction =
+  | { readonly kind: "proxy"; readonly split: Split; readonly upstreams: readonly UpstreamGroup[] }
+  | { readonly kind: "redirect"; readonly status: number; readonly to: (facts: RedirectFacts) => string }
+  | { readonly kind: "respond"; readonly status: number; readonly body: Buffer; readonly lines: string }
+  | { readonly kind: "files"; readonly root: string; readonly index: readonly string[] };
+
+export interface UpstreamGroup {
+  readonly name: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly policy: Policy;
+  /** 1 for each endpoint that may be used first. */
+  readonly eligible: Uint8Array;
+  /** 1 for each endpoint that may be used when none of the others can. */
+  readonly backups: Uint8Array;
+}
+
+export interface Endpoint {
+  readonly name: string;
+  readonly pool: EndpointPool;
+}
+
+/** An answer that the proxy gives by itself. */
+export interface LocalAnswer {
+  readonly status: number;
+  /** Field lines but framing, Date and connection. */
+  readonly lines: string;
+  readonly body: Buffer;
+}
+
+export interface PipelineServices {
+  readonly counters: Float64Array;
+  /** Slot of the worker block. */
+  readonly workerSlot: number;
+  /** Slot for exchanges that no route took. */
+  readonly unroutedSlot: number;
+  readonly ids: RequestIds;
+  readonly dates: HttpClock;
+  readonly budget: BufferBudget;
+  /** A number in [0, 1). */
+  readonly chance: () => number;
+  /** Writes an access log line; undefined = off. */
+  logAccess: ((entry: LogEntry) => void) | undefined;
+  /** ms since the epoch at monotonic 0. */
+  epochMs: number;
+  /** Where a file that is being sent reports: the pipeline itself. */
+  events: UpstreamEvents | undefined;
+  readonly report: (text: string) => void;
+}
+
+export class Plan {
+  readonly services: PipelineServices;
+  route: Route | undefined;
+  upstream: UpstreamGroup | undefined;
+  endpoint: Endpoint | undefined;
+  attempts = 0;
+  /** Endpoints that must not be tried again, by index; made by the first retry. */
+  excluded: Uint8Array | undefined;
+  /** The next attempt goes to the same endpoint, on a connection of its own. */
+  isFreshRetry = false;
+  local: LocalAnswer | undefined;
+  first: Buffer | undefined;
+  isEnd = false;
+  isSent = false;
+  isRunning = false;
+  /** The client's message is broken or the client is gone: nothing more will come from it. */
+  isRequestBroken = false;
+  /** An attempt failed while phase `forward` was running. */
+  isFailing = false;
+  /** The local answer waits until the request body has been read and forgotten. */
+  isAwaitingRequest = false;
+  constructor(services: PipelineServices) {
+    this.services = services;
+  }
+}
+
+/** An exchange in the pipeline. Every exchange gets its plan before the first phase. */
+export type Planned = Exchange & { plan: Plan };

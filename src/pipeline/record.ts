@@ -1,0 +1,89 @@
+/**
+ * Record: counts the exchange and writes its log line. Always last, exactly once.
+ *
+ * cost   about ten array stores; the log line only when there is a log
+ */
+import { FAILURE_INDEX } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import type { LogEntry } from "../observe/access-log.ts";
+import { observe } from "../observe/histogram.ts";
+import { ROUTE, WORKER } from "../observe/metrics.table.ts";
+import { clock } from "../transport/clock.ts";
+import type { Planned, PipelineServices } from "./plan.ts";
+
+const USER_AGENT = fieldIdOf("user-agent");
+const REFERER = fieldIdOf("referer");
+const AT = ROUTE.at;
+
+export function record(exchange: Planned): void {
+  const { plan, failure } = exchange;
+  const { services } = plan;
+  const { counters } = services;
+  const slot = plan.route?.slot ?? services.unroutedSlot;
+  const statusClass = slot + AT.status1xx + classOf(exchange.sentStatus);
+  counters[statusClass] = (counters[statusClass] as number) + 1;
+  if (plan.route !== undefined) add(counters, slot + AT.active, -1);
+  add(counters, slot + AT.bytesReceived, exchange.bytesReceived);
+  add(counters, slot + AT.bytesSent, exchange.bytesSent);
+  observe(counters, slot + AT.duration, clock.nowMs - exchange.startedAtMs);
+  if (plan.attempts > 1) add(counters, slot + AT.retries, plan.attempts - 1);
+  if (failure !== undefined) recordFailure(exchange, services, slot);
+  if (services.logAccess !== undefined) services.logAccess(entryOf(exchange));
+}
+
+/** 0 for 1xx … 4 for 5xx; a client that left before any status counts as 4xx, as 499 does elsewhere. */
+function classOf(status: number): number {
+  if (status === 0) return 3;
+  return status >= 500 ? 4 : Math.trunc(status / 100) - 1;
+}
+
+function recordFailure(exchange: Planned, services: PipelineServices, slot: number): void {
+  const { failure } = exchange;
+  if (failure === undefined) return;
+  const index = FAILURE_INDEX.get(failure.code) ?? 0;
+  add(services.counters, services.workerSlot + WORKER.at.failures + index, 1);
+  if (exchange.isHeadSent && !exchange.isResponseComplete) add(services.counters, slot + AT.aborted, 1);
+}
+
+function add(counters: Float64Array, at: number, amount: number): void {
+  counters[at] = (counters[at] as number) + amount;
+}
+
+function entryOf(exchange: Planned): LogEntry {
+  const { plan, downstream, requestFields: fields, failure } = exchange;
+  return {
+    timeMs: plan.services.epochMs + exchange.startedAtMs,
+    requestId: exchange.requestId,
+    clientIp: exchange.clientIp,
+    clientPort: downstream.clientPort,
+    method: exchange.method,
+    scheme: downstream.scheme,
+    host: exchange.host,
+    path: exchange.path === "" ? pathOf(exchange.rawTarget) : exchange.path,
+    query: exchange.query,
+    protocol: exchange.isHttp10 ? "HTTP/1.0" : "HTTP/1.1",
+    status: exchange.sentStatus === 0 ? (failure?.status ?? 499) : exchange.sentStatus,
+    bytesReceived: exchange.bytesReceived,
+    bytesSent: exchange.bytesSent,
+    listener: downstream.listener.name,
+    route: plan.route?.name ?? "",
+    upstream: plan.upstream?.name ?? "",
+    endpoint: plan.endpoint?.name ?? "",
+    attempts: plan.attempts,
+    headMs: exchange.startedAtMs - exchange.acceptedAtMs,
+    queueMs: 0,
+    connectMs: since(exchange.connectStartedAtMs, exchange.connectedAtMs),
+    firstByteMs: since(exchange.sentAtMs, exchange.respondedAtMs),
+    totalMs: clock.nowMs - exchange.startedAtMs,
+    cause: failure?.code ?? "done",
+    userAgent: fields.get(USER_AGENT) ?? "",
+    referer: fields.get(REFERER) ?? "",
+  };
+}
+
+const since = (fromMs: number, toMs: number) => (fromMs === 0 || toMs === 0 ? -1 : toMs - fromMs);
+
+function pathOf(target: string): string {
+  const mark = target.indexOf("?");
+  return mark === -1 ? target : target.slice(0, mark);
+}

@@ -1,0 +1,146 @@
+/**
+ * Accept: a new connection becomes a session, or is refused.
+ *
+ * why    whether to take a connection at all, and who is on the other end, is settled before a protocol
+ *        machine is built for it
+ * rule   when limits.connections is reached the newest is told so and closed: those already open go on. A peer
+ *        that must send a PROXY header sends it first, within timeouts.head, or is closed
+ */
+import { LISTENER } from "../observe/metrics.table.ts";
+import { type ProxyHeader, readProxyHeader } from "../protocol/proxy-line.ts";
+import { clock, readClock } from "../transport/clock.ts";
+import type { Timed } from "../transport/timers.ts";
+import type { RawSocket } from "../transport/wire.ts";
+import { type ClientAddress, H1Server } from "./h1-server.ts";
+import type { Listener, SessionServices } from "./listener.ts";
+
+/** What an accepted socket reports to. */
+export interface AcceptedSession {
+  onData(bytes: Buffer): void;
+  onDrain(): void;
+  onEnd(): void;
+  onClose(): void;
+  leave(): void;
+  kill(): void;
+}
+
+/** Sent to the newest connection when there is no room; then it is closed. */
+const REFUSAL = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/** out  undefined when the connection was refused, and is closed */
+export function accept(
+  socket: RawSocket,
+  listener: Listener,
+  services: SessionServices,
+  activeEverywhere: number,
+): AcceptedSession | undefined {
+  readClock();
+  count(services, listener, LISTENER.at.connections, 1);
+  if (activeEverywhere >= listener.limits.connections || services.budget.isExhausted) {
+    count(services, listener, LISTENER.at.refused, 1);
+    socket.write(REFUSAL, "latin1");
+    socket.close();
+    return undefined;
+  }
+  count(services, listener, LISTENER.at.active, 1);
+  const client = clientOf(socket);
+  const isProxied = !listener.proxyProtocolFrom.isEmpty && listener.proxyProtocolFrom.has(client.ip);
+  return isProxied
+    ? new ProxiedStart(socket, listener, client, services)
+    : new H1Server(socket, listener, client, services);
+}
+
+/** The accepted socket is gone. */
+export function released(listener: Listener, services: SessionServices): void {
+  count(services, listener, LISTENER.at.active, -1);
+}
+
+function count(services: SessionServices, listener: Listener, offset: number, amount: number): void {
+  const at = listener.slot + offset;
+  services.counters[at] = (services.counters[at] as number) + amount;
+}
+
+const MAPPED = "::ffff:";
+
+function clientOf(socket: RawSocket): ClientAddress {
+  const address = socket.remoteAddress ?? "";
+  return {
+    // an IPv4 client of a dual-stack socket is the same client as on an IPv4 socket
+    ip: address === "" ? "unix" : address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address,
+    port: socket.remotePort ?? 0,
+    localPort: socket.localPort ?? 0,
+  };
+}
+
+/** Waits for the PROXY header, then hands over to the HTTP session. */
+class ProxiedStart implements AcceptedSession, Timed {
+  deadlineMs = Number.POSITIVE_INFINITY;
+  wheelTick = 0;
+  readonly #socket: RawSocket;
+  readonly #listener: Listener;
+  readonly #peer: ClientAddress;
+  readonly #services: SessionServices;
+  #bytes = Buffer.alloc(0);
+  #session: H1Server | undefined;
+
+  // biome-ignore lint/complexity/useMaxParams: as H1Server
+  constructor(socket: RawSocket, listener: Listener, peer: ClientAddress, services: SessionServices) {
+    this.#socket = socket;
+    this.#listener = listener;
+    this.#peer = peer;
+    this.#services = services;
+    services.wheel.schedule(this, clock.nowMs + listener.timeouts.headMs);
+  }
+
+  onData(bytes: Buffer): void {
+    if (this.#session !== undefined) {
+      this.#session.onData(bytes);
+      return;
+    }
+    this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    const header = readProxyHeader(this.#bytes);
+    if (header === "more") return;
+    if (header === undefined) this.#socket.terminate(); // not what was agreed: whoever it is, we cannot name it
+    else this.#start(header);
+  }
+
+  #start(header: ProxyHeader): void {
+    readClock();
+    this.#services.wheel.schedule(this, Number.POSITIVE_INFINITY);
+    const client =
+      header.source === undefined
+        ? this.#peer
+        : { ip: header.source.ip, port: header.source.port, localPort: header.destinationPort };
+    const rest = this.#bytes.subarray(header.bytes);
+    this.#bytes = Buffer.alloc(0);
+    this.#session = new H1Server(this.#socket, this.#listener, client, this.#services);
+    if (rest.length > 0) this.#session.onData(rest);
+  }
+
+  onDrain(): void {
+    this.#session?.onDrain();
+  }
+
+  onEnd(): void {
+    if (this.#session === undefined) this.#socket.terminate();
+    else this.#session.onEnd();
+  }
+
+  onClose(): void {
+    this.#services.wheel.schedule(this, Number.POSITIVE_INFINITY);
+    this.#session?.onClose();
+  }
+
+  expire(): void {
+    this.#socket.terminate();
+  }
+
+  leave(): void {
+    if (this.#session === undefined) this.#socket.terminate();
+    else this.#session.leave();
+  }
+
+  kill(): void {
+    this.#socket.terminate();
+  }
+}
