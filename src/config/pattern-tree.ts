@@ -228,12 +228,12 @@ const NESTED: Judgement = [
   "Use a path prefix such as `/x/*`, or let each round begin with a character that its inside cannot hold.",
 ];
 const ALIKE: Judgement = [
-  "alternatives inside a repeat begin alike, and the pattern could run for minutes on a hostile request",
-  "Let each alternative begin with another character.",
+  "two ways inside a repeat begin alike, and the pattern could run for minutes on a hostile request",
+  "Let each alternative, and each optional part, begin with a character of its own.",
 ];
 const IN_A_ROW: Judgement = [
   "several open repeats in a row can take the same text, and the pattern could run for minutes",
-  "Use at most two of `.*` or `.+`, or narrow them, as in `[^/]+`.",
+  "Begin it with `^`, use at most two of `.*` or `.+`, or narrow them, as in `[^/]+`.",
 ];
 
 export function judgeTree(tree: Tree): Judgement | undefined {
@@ -244,7 +244,7 @@ function judgeRepeats(tree: Tree): Judgement | undefined {
   if (tree.kind === "repeat" && isOpen(tree)) {
     if (isNullable(tree.part) && hasOpenRepeat(tree.part)) return NESTED;
     if (hasOpenRepeat(tree.part) && !isDelimited(tree.part)) return NESTED;
-    if (hasChoiceAlike(tree.part)) return ALIKE;
+    if (isVague(tree.part, firstOf(tree.part))) return ALIKE;
   }
   for (const child of childrenOf(tree)) {
     const wrong = judgeRepeats(child);
@@ -266,29 +266,32 @@ function isDelimited(tree: Tree): boolean {
   });
 }
 
-function hasChoiceAlike(tree: Tree): boolean {
-  if (tree.kind === "choice") {
-    let seen = EMPTY;
-    for (const part of tree.parts) {
-      const first = firstOf(part);
-      if (isNullable(part) || meets(seen, first)) return true;
-      seen = union(seen, first);
-    }
-  }
-  // An optional part is a choice between itself and what follows.
+/**
+ * Inside a repeat, with `after` what may follow: is there text that two ways lead through?
+ * Alternatives that begin alike are such ways, and so is an optional part that begins like what follows it.
+ */
+function isVague(tree: Tree, after: CharSet): boolean {
+  if (tree.kind === "choice") return isChoiceVague(tree.parts, after);
   if (tree.kind === "sequence") {
-    const isVague = tree.parts.some((part, at) => {
+    return tree.parts.some((part, at) => {
       const rest: Tree = { kind: "sequence", parts: tree.parts.slice(at + 1) };
-      return (
-        part.kind === "repeat" &&
-        part.min !== part.max &&
-        !isOpen(part) &&
-        meets(firstOf(part), firstOf(rest))
-      );
+      return isVague(part, isNullable(rest) ? union(firstOf(rest), after) : firstOf(rest));
     });
-    if (isVague) return true;
   }
-  return childrenOf(tree).some(hasChoiceAlike);
+  if (tree.kind !== "repeat") return false;
+  const isOptional = tree.min !== tree.max && !isOpen(tree);
+  if (isOptional && meets(firstOf(tree.part), after)) return true;
+  return isVague(tree.part, tree.max > 1 ? union(firstOf(tree.part), after) : after);
+}
+
+function isChoiceVague(parts: readonly Tree[], after: CharSet): boolean {
+  let seen = EMPTY;
+  for (const part of parts) {
+    const first = firstOf(part);
+    if (isNullable(part) || meets(seen, first) || isVague(part, after)) return true;
+    seen = union(seen, first);
+  }
+  return false;
 }
 
 const MAX_IN_A_ROW = 2;
@@ -299,8 +302,8 @@ function judgeRow(tree: Tree): Judgement | undefined {
   for (const branch of branches) {
     const flat = flatten(branch);
     const isFixed = flat[0]?.kind === "nothing" && flat[0].isStart;
-    if (longestRow(flat) + (isFixed ? 0 : 1) > MAX_IN_A_ROW + 1) return IN_A_ROW;
-    if (isFixed && longestRow(flat) > MAX_IN_A_ROW) return IN_A_ROW;
+    const row = longestRow(flat);
+    if (row > 0 && row + (isFixed ? 0 : 1) > MAX_IN_A_ROW) return IN_A_ROW;
   }
   return undefined;
 }

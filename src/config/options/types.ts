@@ -362,7 +362,10 @@ export function object<R extends Rows>(rows: R): Type<Written<R>> {
       }
       for (const [key, option] of Object.entries(rows)) {
         if (option.isRequired && !Object.hasOwn(value, key)) {
-          place.error(`\`${key}\` is missing`, `It says: ${option.help.charAt(0).toLowerCase()}${option.help.slice(1)}.`);
+          place.error(
+            `\`${key}\` is missing`,
+            `It says: ${option.help.charAt(0).toLowerCase()}${option.help.slice(1)}.`,
+          );
         }
       }
       return written as Written<R>;

@@ -1,0 +1,100 @@
+import { expect, test } from "bun:test";
+import type { CheckFacts } from "./check/facts.ts";
+import { checkConfig } from "./check.ts";
+import { type ConfigInput, defineConfig } from "./define.ts";
+import { NOWHERE } from "./problem.ts";
+
+const FACTS: CheckFacts = {
+  env: { TOKEN: "t" },
+  cores: 1,
+  folder: "/",
+  kindOf: () => "folder",
+  readText: () => ({ error: "none" }),
+};
+
+function check(input: unknown): ReturnType<typeof checkConfig> {
+  return checkConfig(
+    { file: "typed.ts", value: input, locate: () => NOWHERE, written: () => undefined },
+    FACTS,
+  );
+}
+
+const EVERYTHING = defineConfig({
+  server: { workers: 2, drainTimeout: "30s", user: "nobody", memory: "512MiB" },
+  listeners: {
+    web: {
+      bind: [":8080", "unix:/tmp/web.sock"],
+      mode: "http",
+      protocols: ["h1"],
+      proxyProtocol: { from: ["10.0.0.0/8"] },
+      trustedProxies: "10.0.0.0/8",
+      encodedSlash: "pass",
+      limits: { connections: 10, requestHead: "8KiB", headers: 50, body: 0, requestsPerConnection: 5 },
+      timeouts: { handshake: "1s", head: "1s", body: "1s", idle: "1s" },
+    },
+  },
+  routes: [
+    {
+      name: "api",
+      listener: "web",
+      priority: 1,
+      match: {
+        host: "a.test",
+        path: "/v1/*",
+        method: ["GET"],
+        headers: { "x-beta": 1 },
+        query: { debug: true },
+        cookies: { group: "beta" },
+        clientIp: "::1",
+      },
+      to: [{ upstream: "app", weight: 9 }, { upstream: "127.0.0.1:3002" }],
+      rewrite: { stripPrefix: "/v1", host: "internal.test" },
+      headers: { request: { set: { "X-A": "a" }, add: { "X-B": ["b", "c"] }, remove: "X-C" } },
+      timeouts: { request: 0, connect: "1s", response: "1s", idle: "1s" },
+      errorPages: {},
+      policies: "safe",
+    },
+    { match: { path: "/old/*" }, redirect: { to: "/new/{rest}", status: 301 } },
+    {
+      match: { path: "/ping" },
+      respond: { status: 200, body: "pong\n", contentType: "text/plain", headers: { "X-D": 1 } },
+    },
+    { match: { path: "/files/*" }, files: { root: ".", index: ["index.html"] } },
+  ],
+  upstreams: {
+    app: {
+      endpoints: ["127.0.0.1:3000", { address: "127.0.0.1:3001", weight: 2, backup: true }],
+      protocol: "h1",
+      balance: "random",
+      pool: { idle: 1, idleTimeout: "1s", maxAge: "1m" },
+      proxyProtocol: "v2",
+    },
+    short: "127.0.0.1:3003",
+    list: ["127.0.0.1:3004", { address: "127.0.0.1:3005" }],
+  },
+  policies: { safe: { headers: { response: { set: { "X-E": "e" } } } } },
+  admin: { bind: "127.0.0.1:9901", token: { env: "TOKEN" } },
+  observe: { accessLog: { format: "json", to: "stdout" }, metrics: true },
+});
+
+test("whatever the types allow, in every key, the check takes", () => {
+  const { problems } = check(EVERYTHING);
+  expect(problems).toEqual([]);
+});
+
+test("what the types refuse, the check refuses", () => {
+  const wrong: readonly ConfigInput[] = [
+    // @ts-expect-error an unknown key
+    { listeners: {}, routes: [], upstrems: {} },
+    // @ts-expect-error a duration without a unit
+    { listeners: { web: { bind: ":1", timeouts: { idle: "5" } } }, routes: [{ respond: {} }] },
+    // @ts-expect-error a key of a later release
+    { listeners: { web: { bind: ":1", tls: {} } }, routes: [{ respond: {} }] },
+    // @ts-expect-error a status that is no redirect
+    { listeners: { web: { bind: ":1" } }, routes: [{ redirect: { to: "/", status: 300 } }] },
+  ];
+  for (const input of wrong) {
+    const { config } = check(input);
+    expect(config).toBeUndefined();
+  }
+});
