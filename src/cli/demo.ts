@@ -62,7 +62,6 @@ function welcome(demo: Demo, terminal: Terminal): string {
   return [
     `${strong("Weir demo")}: two small origins behind ${accent(site)}${moved}`,
     columns(tries),
-    `  admin    ${accent(`http://127.0.0.1:${demo.adminPort}/`)}\n  as file  weir demo --print   ${dim("Ctrl-C stops")}`,
-    "",
+    `  admin    ${accent(`http://127.0.0.1:${demo.adminPort}/`)}\n  as file  weir demo --print   ${dim("Ctrl-C stops")}\n`,
   ].join("\n\n");
 }

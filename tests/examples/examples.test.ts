@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Explanation } from "../../src/cli/explain-plan.ts";
 import { ROOT, weir } from "../cli/program.ts";
 import { type Example, startExample } from "./example.ts";
 
@@ -15,6 +16,9 @@ const fileOf = (name: string) =>
   join(FOLDER, name, existsSync(join(FOLDER, name, "weir.yaml")) ? "weir.yaml" : "weir.config.ts");
 /** Examples with a test of their own below. */
 const tested = new Set<string>();
+
+/** A field line as the origin prints it, without what is new in every request. */
+const withoutIds = (line: string) => line.trim().replace(/^(x-request-id|traceparent): .*/, "$1: …");
 
 /** Tests against one running example. */
 function example(name: string, body: (running: () => Example) => void): void {
@@ -118,6 +122,20 @@ example("headers-and-rewrites", (running) => {
     expect(answer.field("x-frame-options")).toBe("DENY");
     expect(answer.field("x-content-type-options")).toBe("nosniff");
     expect(answer.field("server")).toBeUndefined();
+  });
+
+  test("weir explain tells the very fields that the origin gets", async () => {
+    const lines = ["X-Debug: 1", "X-Forwarded-For: 192.0.2.1", "TE: trailers", "Accept: text/plain"];
+    const { body } = await running().get("/v1/users?page=2", { host: "a.test", lines });
+    const words = ["explain", "--json", "-c", fileOf("headers-and-rewrites"), "GET", "/v1/users?page=2"];
+    const sent = ["Host: a.test", ...lines].flatMap((line) => ["-H", line]);
+    const { out } = await weir([...words, ...sent], { env: { ...process.env, ...running().env } });
+    const { outcome } = JSON.parse(out) as Explanation;
+    if (outcome?.kind !== "proxy") throw new Error(out);
+    const told = outcome.requestFields.map(([name, value]) => `${name.toLowerCase()}: ${value}`);
+    const [title, ...got] = body.trimEnd().split("\n");
+    expect(title).toContain(outcome.requestLine.replace(" HTTP/1.1", " arrived"));
+    expect(got.map(withoutIds).sort()).toEqual(told.map(withoutIds).sort());
   });
 
   test("rewrites by pattern, and the Host with it", async () => {
