@@ -16,6 +16,7 @@ import {
   type Node,
   type Pair,
   parseDocument,
+  visit,
   type YAMLError,
   type YAMLMap,
 } from "yaml";
@@ -43,6 +44,7 @@ export function parseYaml(text: string, file: string): Parsed {
       lineCounter: lines,
       prettyErrors: false,
       stringKeys: true,
+      uniqueKeys: false, // the library compares each key with each; `repeatedKeys` does it in one pass
       merge: true,
       logLevel: "error",
     });
@@ -55,26 +57,53 @@ export function parseYaml(text: string, file: string): Parsed {
     return { source: undefined, problems: errors.map((error) => problemOf(error, file, lines)) };
   }
   try {
+    const repeated = repeatedKeys(document);
+    if (repeated.length > 0) {
+      const [message, hint] = REPEATED_KEY;
+      const places = repeated.map((offset) => positionAt(lines, offset));
+      return { source: undefined, problems: places.map((place) => syntaxProblem(file, place, message, hint)) };
+    }
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return { source: new YamlSource(file, value, document, lines), problems: [] };
   } catch (error) {
-    const isAliases = error instanceof ReferenceError;
-    return refuse(isAliases ? "aliases copy too much" : "the document cannot be read", NOWHERE);
+    return refuse(error instanceof ReferenceError ? "aliases copy too much" : TOO_DEEP, NOWHERE);
   }
 }
 
 const WORDS_BY_CODE: Readonly<Record<string, readonly [message: string, hint?: string]>> = {
-  DUPLICATE_KEY: ["this key is given twice in the same mapping", "Keep one of them."],
   TAB_AS_INDENT: ["a tab indents this line", "YAML is indented with spaces."],
   MULTIPLE_DOCS: ["a second document starts here", "Keep one document in the file: remove `---`."],
   TAG_RESOLVE_FAILED: ["tags are not used here", "Remove the word that starts with `!`."],
   NON_STRING_KEY: ["a key must be a plain word", "A mapping or a list cannot be a key."],
 };
 
+const REPEATED_KEY = ["this key is given twice in the same mapping", "Keep one of them."] as const;
+
+/** Offsets of keys that stand a second time in their mapping (YAML 1.2.2 §3.2.1.1). */
+function repeatedKeys(document: Document.Parsed): readonly number[] {
+  const repeated: number[] = [];
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const pair of map.items) {
+        const key = keyOf(pair);
+        if (seen.has(key) && key !== "<<") repeated.push(offsetOf(pair.key) ?? 0);
+        seen.add(key);
+      }
+    },
+  });
+  return repeated.slice(0, MAX_SYNTAX_PROBLEMS);
+}
+
+function positionAt(lines: LineCounter, offset: number): Position {
+  const { line, col } = lines.linePos(offset);
+  return { line, column: col };
+}
+
 function problemOf(error: YAMLError, file: string, lines: LineCounter): Problem {
-  const { line, col } = lines.linePos(error.pos[0]);
+  const position = positionAt(lines, error.pos[0]);
   const [message = error.message, hint] = WORDS_BY_CODE[error.code] ?? [];
-  return syntaxProblem(file, { line, column: col }, hint === undefined ? `YAML: ${message}` : message, hint);
+  return syntaxProblem(file, position, hint === undefined ? `YAML: ${message}` : message, hint);
 }
 
 function syntaxProblem(file: string, position: Position, message: string, hint?: string): Problem {
