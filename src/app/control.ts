@@ -302,6 +302,7 @@ class Control {
 
   async #upgradeNow(): Promise<void> {
     const running = this.#running;
+    running?.tidy();
     const reason = this.#whyNotUpgrade();
     if (running === undefined || reason !== undefined) {
       this.#log("error", "control", `upgrade refused: ${reason}`);

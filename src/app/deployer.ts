@@ -79,16 +79,19 @@ export class Deployer {
     resolver.follow(hosts);
     await resolver.settled(NAMES_TIMEOUT_MS);
     const known = resolver.addresses();
-    const deployment = this.#deploymentOf(config, plan);
     const isFirst = this.#config === undefined;
+    const { workers: count } = config.server;
+    const extended = isFirst ? sockets.extend(plan, count) : plan;
+    const deployment = this.#deploymentOf(config, extended);
     const problem = await (isFirst ? this.#start(deployment, file) : this.#prepare(deployment, file));
     if (problem !== undefined) {
       if (!isFirst) workers.abandon(deployment.version);
       return problem;
     }
-    const closeRemoved = sockets.commit(plan);
+    const final = isFirst ? extended : sockets.extend(plan, count);
+    const closeRemoved = sockets.commit(final);
     this.#config = config;
-    if (!isFirst) await workers.commit(deployment);
+    if (!isFirst) await workers.commit({ ...deployment, listens: listenSpecs(final.bound) });
     closeRemoved();
     resolver.keepOnly(hosts);
     // what changed after `known` was sent went to workers that may not have looked for it yet

@@ -43,15 +43,19 @@ export class WorkerProcess {
   heartbeat = 0;
   silentLooks = 0;
   readonly listening = new Set<string>();
+  /** Settles after `onExit` has run. */
+  readonly exited: Promise<void>;
   readonly #process: Bun.Subprocess;
   readonly #socket: number;
   readonly #log: Log;
   readonly #waiting = new Map<string, (answer: FromWorker | "gone") => void>();
+  readonly #exit = Promise.withResolvers<void>();
   #nextNumber = 1;
   #isGone = false;
 
   /** Starts the process. Throws when the system refuses: no memory, no process left. */
   constructor(spawn: WorkerSpawn) {
+    this.exited = this.#exit.promise;
     this.slot = spawn.slot;
     this.row = spawn.row;
     this.#log = spawn.log;
@@ -64,6 +68,7 @@ export class WorkerProcess {
         onExit: (_process, code, signal) => {
           this.#end();
           spawn.onExit(this, signal === null ? `exit code ${code}` : `signal ${signalName(signal)}`);
+          this.#exit.resolve();
         },
       });
     } catch (error) {
@@ -135,10 +140,6 @@ export class WorkerProcess {
 
   kill(): void {
     if (!this.#isGone) this.#process.kill("SIGKILL");
-  }
-
-  get exited(): Promise<number> {
-    return this.#process.exited;
   }
 
   async #sendDescriptor(number: number, descriptor: number): Promise<boolean> {

@@ -7,7 +7,8 @@
  *        When workers become fewer, the surplus sockets stay, because closing one would reset what waits in
  *        it: the remaining workers accept on them in turn
  * rule   `plan` opens what is missing and changes nothing else; then `commit` or `abandon`. Unchanged
- *        addresses keep their sockets
+ *        addresses keep their sockets. More sockets for an address in use are opened when nothing can fail any
+ *        more (`extend`): connections go to them at once, and closing them again would reset these
  * fails  problems with the listener's name, all of them at once
  */
 import type { ListenerConfig, Problem } from "../config/config.ts";
@@ -85,6 +86,26 @@ export class ListenerSockets {
     return plan;
   }
 
+  /**
+   * Opens the sockets that more workers need on addresses held before.
+   * out  the plan with them; where the system refuses, workers share what there is
+   */
+  extend(plan: SocketPlan, workers: number): SocketPlan {
+    const opened = [...plan.opened];
+    const bound = plan.bound.map((entry) => {
+      const descriptors = [...entry.descriptors];
+      const wanted = isShared(entry.address) ? 1 : workers;
+      while (descriptors.length < wanted) {
+        const made = openListenSocket(entry.address, true);
+        if (made.kind === "failure") break;
+        opened.push(made.descriptor);
+        descriptors.push(made.descriptor);
+      }
+      return { ...entry, descriptors };
+    });
+    return { ...plan, bound, opened };
+  }
+
   /** Takes the plan over. out  what to call when no worker accepts on the removed addresses any more */
   commit(plan: SocketPlan): () => void {
     const kept = new Set(plan.bound.flatMap((entry) => entry.descriptors));
@@ -101,10 +122,10 @@ export class ListenerSockets {
   }
 
   abandon(plan: SocketPlan): void {
-    const held = new Set(this.#bound.map((entry) => entry.key));
+    const held = new Set(this.#bound.map((entry) => formatAddress(entry.address)));
     this.#close(
       plan.opened,
-      plan.bound.filter((entry) => !held.has(entry.key)),
+      plan.bound.filter((entry) => !held.has(formatAddress(entry.address))),
     );
   }
 
@@ -150,12 +171,13 @@ export class ListenerSockets {
   }
 
   #bind(wanted: Wanted, workers: number, opened: number[]): BoundAddress | BindFailure {
-    const held = this.#bound.find((entry) => entry.key === wanted.key);
-    const isGrouped = wanted.address.kind === "tcp" && SPREADS_CONNECTIONS;
-    const descriptors = [...(held?.descriptors ?? [])];
-    let address = held?.address ?? wanted.address;
-    const occupant = held === undefined && isGrouped ? this.#findOccupant(address) : undefined;
+    const held = this.#held(wanted);
+    const isGrouped = !isShared(wanted.address);
+    if (held !== undefined) return { ...wanted, address: held.address, descriptors: held.descriptors };
+    const occupant = isGrouped ? this.#findOccupant(wanted.address) : undefined;
     if (occupant !== undefined) return occupant;
+    const descriptors: number[] = [];
+    let address = wanted.address;
     while (descriptors.length < (isGrouped ? workers : 1)) {
       const made = openListenSocket(address, isGrouped);
       if (made.kind === "failure") return made;
@@ -164,6 +186,15 @@ export class ListenerSockets {
       if (address.kind === "tcp") address = { ...address, port: made.port };
     }
     return { ...wanted, address, descriptors };
+  }
+
+  /** The same place in the configuration, or the same address: port 0 may since have been written out. */
+  #held({ key, address }: Wanted): BoundAddress | undefined {
+    const text = formatAddress(address);
+    return (
+      this.#bound.find((entry) => entry.key === key) ??
+      this.#bound.find((entry) => formatAddress(entry.address) === text)
+    );
   }
 
   /** Our own sockets on the port are no obstacle: `127.0.0.1:80` may become `:80` on a reload. */
@@ -175,16 +206,20 @@ export class ListenerSockets {
   }
 }
 
+/** One socket for all workers, instead of one each. */
+function isShared(address: Address): boolean {
+  return address.kind === "unix" || !SPREADS_CONNECTIONS;
+}
+
 /** What workers are to accept on. */
 export function listenSpecs(bound: readonly BoundAddress[]): ListenSpec[] {
   return bound.flatMap(({ key, listener, address, descriptors }) => {
-    const isShared = address.kind === "unix" || !SPREADS_CONNECTIONS;
     return descriptors.map((descriptor, index) => ({
       id: `${listener} ${key} ${index}`,
       listener,
       port: address.kind === "tcp" ? address.port : 0,
       descriptor,
-      share: isShared ? undefined : index,
+      share: isShared(address) ? undefined : index,
     }));
   });
 }

@@ -1,7 +1,7 @@
 /**
  * Processes: a control process with echo workers, as a child of the test.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ReloadAnswer, Status } from "../../src/admin/status.ts";
@@ -153,10 +153,12 @@ export class Control {
   }
 }
 
+/** A process that has ended but that nobody has asked about yet (a zombie) is not alive. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    if (process.platform !== "linux") return true;
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return false;
   }

@@ -110,9 +110,9 @@ test.skipIf(!IS_LINUX)("each worker has its own queue and the kernel fills all o
 
 test("a worker that dies as soon as it lives is restarted more and more slowly", async () => {
   const weir = await start(onePort({ workers: 1 }));
-  let last = workers[0] ?? 0;
+  let last: number = workers[0] ?? 0;
   for (let death = 0; death < 4; death++) {
-    const pid = await eventually(
+    const pid: number | undefined = await eventually<number | undefined>(
       async () => {
         const [worker] = (await weir.status()).workers;
         return worker?.state === "running" && (death === 0 || worker.pid !== last) ? worker.pid : undefined;
@@ -120,9 +120,9 @@ test("a worker that dies as soon as it lives is restarted more and more slowly",
       REPLACED_MS,
       "the next worker",
     );
-    last = pid;
-    process.kill(pid, "SIGKILL");
-    await allGone([pid]);
+    last = pid ?? 0;
+    process.kill(last, "SIGKILL");
+    await allGone([last]);
   }
   await eventually(() => /replaced in 250 ms, as it keeps dying/.test(weir.stderr), 5000, "the delay");
   await eventually(async () => (await weir.get()).pid !== last, 5000, "the worker after the delay");
