@@ -61,7 +61,10 @@ export function parseYaml(text: string, file: string): Parsed {
     if (repeated.length > 0) {
       const [message, hint] = REPEATED_KEY;
       const places = repeated.map((offset) => positionAt(lines, offset));
-      return { source: undefined, problems: places.map((place) => syntaxProblem(file, place, message, hint)) };
+      return {
+        source: undefined,
+        problems: places.map((place) => syntaxProblem(file, place, message, hint)),
+      };
     }
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return { source: new YamlSource(file, value, document, lines), problems: [] };
