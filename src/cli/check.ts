@@ -48,12 +48,11 @@ function counts(config: Config) {
 
 export function countsText(config: Config): string {
   const { listeners, routes, upstreams, endpoints } = counts(config);
-  const parts = [
-    countText(listeners, "listener"),
-    countText(routes, "route"),
-    countText(upstreams, "upstream"),
-  ];
-  return `${parts.join(", ")} with ${countText(endpoints, "endpoint")}`;
+  const parts = [countText(listeners, "listener"), countText(routes, "route")];
+  // a configuration that only answers, redirects and serves files needs no upstream
+  if (upstreams > 0)
+    parts.push(`${countText(upstreams, "upstream")} with ${countText(endpoints, "endpoint")}`);
+  return parts.join(", ");
 }
 
 function verdict(config: Config | undefined, problems: readonly Problem[], file: string) {

@@ -13,7 +13,7 @@ import type { Planned, Route } from "../pipeline/plan.ts";
 import { compileEdits } from "../route/edits.ts";
 import type { HeaderEdits } from "../route/match.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
-import { type Considered, compileTable, type RouteRule } from "../route/table.ts";
+import { type Considered, compileTable, type RouteRule, type Verdict } from "../route/table.ts";
 import { type Asked, addressesOf } from "./explain-request.ts";
 import { matchText } from "./match-text.ts";
 
@@ -48,7 +48,8 @@ export interface Explanation {
 export interface RouteVerdict {
   readonly name: string;
   readonly match: string;
-  readonly verdict: "chosen" | "passed over";
+  /** Why it was not taken, or that it was; `listener`: it is not on this one. */
+  readonly verdict: Verdict | "listener";
   readonly reason: string;
 }
 
@@ -155,7 +156,7 @@ function verdictOf({ rule, verdict, subject }: Considered<RouteConfig>): RouteVe
   return {
     name: rule.name,
     match: matchText(rule.match, rule.priority),
-    verdict: verdict === "chosen" ? "chosen" : "passed over",
+    verdict,
     reason: verdict === "condition" ? `its ${subject} does not hold` : REASONS[verdict],
   };
 }
@@ -166,7 +167,7 @@ function elsewhere(config: Config, listener: string): RouteVerdict[] {
     .map((route) => ({
       name: route.name,
       match: matchText(route.match, route.priority),
-      verdict: "passed over",
+      verdict: "listener",
       reason: `only on listener ${route.listeners.join(", ")}`,
     }));
 }

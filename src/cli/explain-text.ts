@@ -6,8 +6,16 @@ import type { Explanation, FilesOutcome, Outcome, ProxyOutcome, RouteVerdict } f
 import { durationText, tableLines } from "./table.ts";
 import { type Palette, printable } from "./terminal.ts";
 
-/** Routes passed over that are worth reading; those nearest in precedence come first. */
+/** Routes shown: those that came nearest, in their order. */
 const MAX_ROUTES = 20;
+const NEAREST_FIRST: readonly RouteVerdict["verdict"][] = [
+  "chosen",
+  "condition",
+  "outranked",
+  "path",
+  "host",
+  "listener",
+];
 const MAX_BODY_SHOWN = 60;
 
 export function explanationText(explanation: Explanation, paint: Palette): string {
@@ -38,9 +46,9 @@ function requestSection({ request, listener, notes }: Explanation, paint: Palett
 }
 
 function routeLines(routes: readonly RouteVerdict[], paint: Palette): string {
-  const chosenAt = routes.findIndex((route) => route.verdict === "chosen");
-  // the chosen one is always among those shown
-  const shown = routes.filter((_route, at) => at < MAX_ROUTES || at === chosenAt);
+  const nearness = (route: RouteVerdict) => NEAREST_FIRST.indexOf(route.verdict);
+  const nearest = new Set(routes.toSorted((a, b) => nearness(a) - nearness(b)).slice(0, MAX_ROUTES));
+  const shown = routes.filter((route) => nearest.has(route));
   const hidden = routes.length - shown.length;
   const [, ...lines] = tableLines(
     [{ title: "" }, { title: "" }, { title: "" }],
