@@ -78,7 +78,7 @@ export interface AdminHooks {
   /** True once every worker accepts, false from the first moment of draining. */
   isReady(): boolean;
   status(): Status;
-  /** Prometheus text of all counters, summed over workers. */
+  /** Prometheus text of all counters, summed over workers; "" when they are switched off. */
   metrics(): string;
   reload(): Promise<ReloadAnswer>;
 }

@@ -1,0 +1,240 @@
+/**
+ * Page: the status as HTML for a person who looks in.
+ *
+ * rule   one document without outside parts; readable without script, from light and dark, by keyboard and
+ *        screen reader; every value from a configuration is escaped
+ * shape  a cell that moves names its place in the status (`data-v`) and its format (`data-f`); the script reads
+ *        the status again and writes those cells, with the very functions used here. When the shape of the
+ *        status changes it loads the page anew.
+ */
+import { createHash } from "node:crypto";
+import type { Status } from "./status.ts";
+
+/** More rows help nobody who reads; the API has them all. */
+const MAX_ROWS = 200;
+const REFRESH_MS = 2000;
+
+/** Runs here and, as source text, in the browser: plain script, nothing from outside. */
+const FORMATS = {
+  text: (value: unknown) => String(value),
+  list: (value: unknown) => (value as string[]).join(", "),
+  count: (value: unknown) => Number(value).toLocaleString("en-US"),
+  ms: (value: unknown) => Number(value).toFixed(Number(value) < 10 ? 2 : 0),
+  mib: (value: unknown) => (Number(value) / 1048576).toFixed(1),
+} as const;
+
+/** What the rows of the page depend on; runs in both places too. */
+const shapeOf = (status: Status): string =>
+  [
+    status.pid,
+    status.configVersion,
+    status.lastReload ? status.lastReload.at : "",
+    status.workers.map((worker) => worker.worker),
+    status.listeners.length,
+    status.routes.length,
+    status.upstreams.map((upstream) => upstream.endpoints.length),
+  ].join("/");
+
+const FORMAT_SOURCE = Object.entries(FORMATS).map(([name, format]) => `${name}: ${format.toString()}`);
+
+const SCRIPT = `"use strict";
+const formats = {${FORMAT_SOURCE.join(",\n")}};
+const shapeOf = ${shapeOf.toString()};
+const note = document.getElementById("note");
+const tell = (text) => { if (note.textContent !== text) note.textContent = text; };
+const valueAt = (status, path) => path.split(".").reduce((value, key) => value[key], status);
+async function refresh() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/api/v1/status", { cache: "no-store" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const status = await answer.json();
+    if (shapeOf(status) !== document.body.dataset.shape) return location.reload();
+    for (const cell of document.querySelectorAll("[data-v]")) {
+      const text = formats[cell.dataset.f](valueAt(status, cell.dataset.v));
+      if (cell.textContent !== text) cell.textContent = text;
+    }
+    tell("Updated every ${REFRESH_MS / 1000} s.");
+  } catch {
+    tell("No answer: what is shown is old.");
+  }
+}
+setInterval(refresh, ${REFRESH_MS});
+`;
+
+const STYLE = `:root{color-scheme:light dark;--line:#8884}
+body{margin:0 auto;max-width:72rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .25rem}
+dl{display:flex;flex-wrap:wrap;gap:.25rem 2rem;margin:1rem 0}dl div{display:flex;gap:.5rem}
+dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
+.scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid Highlight}
+table{border-collapse:collapse;width:100%}th,td{padding:.25rem .75rem .25rem 0;text-align:left;
+border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+ul{margin:.5rem 0;padding-left:1.25rem}`;
+
+const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+
+export const PAGE_POLICY = [
+  "default-src 'none'",
+  `script-src ${hashOf(SCRIPT)}`,
+  `style-src ${hashOf(STYLE)}`,
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+interface Column {
+  readonly title: string;
+  /** Place in a row of the table. */
+  readonly key: string;
+  readonly format: keyof typeof FORMATS;
+}
+
+const column = (title: string, key: string, format: keyof typeof FORMATS): Column => ({ title, key, format });
+
+const WORKERS: readonly Column[] = [
+  column("Worker", "worker", "text"),
+  column("Process", "pid", "text"),
+  column("State", "state", "text"),
+  column("Restarts", "restarts", "count"),
+  column("Last sign of life, ms", "heartbeatAgeMs", "count"),
+  column("Memory, MiB", "memoryBytes", "mib"),
+];
+const LISTENERS: readonly Column[] = [
+  column("Listener", "name", "text"),
+  column("Addresses", "addresses", "list"),
+  column("Open connections", "connectionsActive", "count"),
+  column("Connections", "connections", "count"),
+  column("Requests", "requests", "count"),
+];
+const ROUTES: readonly Column[] = [
+  column("Route", "name", "text"),
+  column("Requests", "requests", "count"),
+  column("In flight", "active", "count"),
+  column("5xx", "errors5xx", "count"),
+  column("p50, ms", "p50Ms", "ms"),
+  column("p95, ms", "p95Ms", "ms"),
+  column("p99, ms", "p99Ms", "ms"),
+];
+const ENDPOINTS: readonly Column[] = [
+  column("Endpoint", "name", "text"),
+  column("Addresses", "addresses", "list"),
+  column("Requests", "requests", "count"),
+  column("In flight", "active", "count"),
+  column("Errors", "errors", "count"),
+  column("Connections", "connectionsOpen", "count"),
+  column("Idle in pool", "connectionsPooled", "count"),
+];
+
+/** The whole document. */
+export function renderPage(status: Status): string {
+  const upstreams = status.upstreams.slice(0, MAX_ROWS).map((upstream, index) => {
+    const path = `upstreams.${index}.endpoints`;
+    return table(`Upstream ${upstream.name}`, ENDPOINTS, path, upstream.endpoints);
+  });
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Weir</title>
+<style>${STYLE}</style>
+</head>
+<body data-shape="${escapeHtml(shapeOf(status))}">
+<header>
+<h1>Weir</h1>
+${facts(status)}
+<p id="note" role="status">As of the moment this page was loaded.</p>
+</header>
+<main>
+${lastReload(status)}
+${table("Workers", WORKERS, "workers", status.workers)}
+${table("Listeners", LISTENERS, "listeners", status.listeners)}
+${table("Routes", ROUTES, "routes", status.routes)}
+${upstreams.join("\n")}
+${moreThan(status.upstreams.length, "upstreams")}
+</main>
+<script>${SCRIPT}</script>
+</body>
+</html>
+`;
+}
+
+function facts(status: Status): string {
+  const rows: [title: string, path: keyof Status][] = [
+    ["State", "state"],
+    ["Version", "program"],
+    ["Process", "pid"],
+    ["Since", "startedAt"],
+    ["Configuration", "configVersion"],
+    ["From", "configSource"],
+  ];
+  const items = rows.map(([title, path]) => {
+    const value = cell("dd", FORMATS.text(status[path]), { path, format: "text", isNumber: false });
+    return `<div><dt>${title}</dt>${value}</div>`;
+  });
+  return `<dl>\n${items.join("\n")}\n</dl>`;
+}
+
+function lastReload({ lastReload: reload }: Status): string {
+  if (reload === undefined) return "";
+  const problems = reload.problems.map(({ file, line, column: at, message, hint }) => {
+    const place = line === 0 ? file : `${file}:${line}:${at}`;
+    return `<li>${escapeHtml(`${place}: ${message}${hint === undefined ? "" : ` ${hint}`}`)}</li>`;
+  });
+  const list = problems.length === 0 ? "" : `\n<ul>\n${problems.join("\n")}\n</ul>`;
+  const outcome = reload.applied ? "applied" : "refused, the configuration before it goes on";
+  return `<h2>Last reload</h2>\n<p>${escapeHtml(reload.at)}: ${outcome}.</p>${list}`;
+}
+
+/** A table of the rows that stand at `path` in the status; `rows` are of the type its columns read. */
+function table(title: string, columns: readonly Column[], path: string, rows: readonly object[]): string {
+  const shown = rows.slice(0, MAX_ROWS) as readonly Readonly<Record<string, unknown>>[];
+  const head = columns.map(
+    ({ title: name, format }) =>
+      `<th scope="col"${isNumeric(format) ? ' class="n"' : ""}>${escapeHtml(name)}</th>`,
+  );
+  const body = shown.map((row, index) => {
+    const cells = columns.map(({ key, format }, at) =>
+      cell(at === 0 ? "th" : "td", FORMATS[format](row[key]), {
+        path: `${path}.${index}.${key}`,
+        format,
+        isNumber: isNumeric(format),
+      }),
+    );
+    return `<tr>${cells.join("")}</tr>`;
+  });
+  const label = escapeHtml(title);
+  return `<h2>${label}</h2>
+<div class="scroll" role="region" aria-label="${label}" tabindex="0">
+<table>
+<thead><tr>${head.join("")}</tr></thead>
+<tbody>
+${body.join("\n")}
+</tbody>
+</table>
+</div>
+${moreThan(rows.length, "rows")}`;
+}
+
+const isNumeric = (format: Column["format"]) => format !== "text" && format !== "list";
+
+const moreThan = (count: number, what: string) =>
+  count <= MAX_ROWS ? "" : `<p>The first ${MAX_ROWS} of ${count} ${what}; /api/v1/status has all.</p>`;
+
+interface Place {
+  readonly path: string;
+  readonly format: Column["format"];
+  readonly isNumber: boolean;
+}
+
+function cell(tag: "dd" | "td" | "th", text: string, { path, format, isNumber }: Place): string {
+  const scope = tag === "th" ? ' scope="row"' : "";
+  const style = isNumber ? ' class="n"' : "";
+  return `<${tag}${scope}${style} data-v="${path}" data-f="${format}">${escapeHtml(text)}</${tag}>`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
