@@ -30,13 +30,13 @@ const route = (name: string, verdict: RouteVerdict["verdict"]): RouteVerdict => 
 });
 
 test("of very many routes the nearest are shown, in order of precedence, and the others counted", () => {
-  const far = Array.from({ length: 1000 }, (_, at) => route(`far-${at}`, "path"));
+  const far = () => Array.from({ length: 1000 }, (_, at) => route(`far-${at}`, "path"));
   const routes = [
-    ...far,
+    ...far(),
     route("near", "condition"),
     route("it", "chosen"),
     route("behind", "outranked"),
-    ...far,
+    ...far(),
   ];
   const lines = explanationText({ ...base, routes }, NO_COLOURS).split("\n");
   const names = lines.flatMap((line) => /^ {2}[→ ] (\S+) /.exec(line)?.[1] ?? []);

@@ -35,7 +35,7 @@ function origin(name: string): string {
   return `127.0.0.1:${started.port}`;
 }
 afterEach(async () => {
-  await Promise.all(running.splice(0).map((program) => program.end("SIGKILL")));
+  await Promise.all(running.splice(0).map((program) => program.end()));
   await Promise.all(origins.splice(0).map((each) => each.stop(true)));
 });
 

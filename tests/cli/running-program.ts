@@ -45,6 +45,7 @@ export function start(
       return found as RegExpExecArray;
     },
     async end(signal = "SIGTERM") {
+      if (child.exitCode !== null) return child.exitCode;
       child.kill(signal);
       try {
         return await within(child.exited, STOP_MS, "weir to end");
