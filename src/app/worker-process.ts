@@ -13,9 +13,6 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 export interface WorkerSpawn {
   /** Entry file of the worker. */
   readonly file: string;
-  readonly slot: number;
-  /** Row of the zone that it will write. */
-  readonly row: number;
   readonly log: Log;
   readonly onExit: (worker: WorkerProcess, how: string) => void;
 }
@@ -32,9 +29,10 @@ const LISTEN_TIMEOUT_MS = 5000;
 const SEND_RETRY_MS = 5;
 
 export class WorkerProcess {
-  readonly slot: number;
-  readonly row: number;
-  readonly bornAtMs = performance.now();
+  /** Its place among the workers and its row of the zone; -1 until it has been given work. */
+  slot = -1;
+  row = -1;
+  assignedAtMs = 0;
   state: WorkerState = "starting";
   /** Versions prepared and in force there; 0 = none yet. */
   preparedVersion = 0;
@@ -42,6 +40,11 @@ export class WorkerProcess {
   /** Last heartbeat seen, and how many looks ago it changed (`workers.ts`). */
   heartbeat = 0;
   silentLooks = 0;
+  /** Told to start, and not in the middle of a long computation that we asked for: must show signs of life. */
+  isStarted = false;
+  isPreparing = false;
+  /** It has loaded its code. */
+  readonly hello: Promise<Answer<"hello">>;
   readonly listening = new Set<string>();
   /** Settles after `onExit` has run. */
   readonly exited: Promise<void>;
@@ -56,8 +59,6 @@ export class WorkerProcess {
   /** Starts the process. Throws when the system refuses: no memory, no process left. */
   constructor(spawn: WorkerSpawn) {
     this.exited = this.#exit.promise;
-    this.slot = spawn.slot;
-    this.row = spawn.row;
     this.#log = spawn.log;
     const [own, child] = descriptorPair();
     this.#socket = own;
@@ -77,6 +78,7 @@ export class WorkerProcess {
     } finally {
       closeDescriptor(child);
     }
+    this.hello = this.#answer("hello", START_TIMEOUT_MS);
   }
 
   get pid(): number {
@@ -92,14 +94,24 @@ export class WorkerProcess {
     }
   }
 
-  hello(): Promise<Answer<"hello">> {
-    return this.#answer("hello", START_TIMEOUT_MS);
+  /** Gives it its place. */
+  assign(slot: number, row: number): void {
+    this.slot = slot;
+    this.row = row;
+    this.assignedAtMs = performance.now();
+  }
+
+  start(message: Extract<ToWorker, { kind: "start" }>): void {
+    this.isStarted = true;
+    this.send(message);
   }
 
   async prepare(message: Extract<ToWorker, { kind: "prepare" }>): Promise<Answer<"prepared">> {
     const answer = this.#answer<"prepared">(`prepared ${message.version}`, PREPARE_TIMEOUT_MS);
+    this.isPreparing = true;
     this.send(message);
     const got = await answer;
+    this.isPreparing = false;
     if (typeof got === "object" && got.error === undefined) this.preparedVersion = got.version;
     return got;
   }

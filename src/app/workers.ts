@@ -3,6 +3,8 @@
  *
  * rule   a slot always has a worker or one on its way; a worker that dies is replaced at once, one that
  *        hangs is killed first, and one that dies as soon as it lives is restarted more and more slowly
+ * rule   one spare process has loaded its code and waits for work: starting one takes 30 ms on a quiet machine
+ *        and more on a busy one, giving work to one takes 5
  * rule   a version is prepared everywhere before it is committed anywhere
  * shape  a deployment says what all workers are to run; each worker is brought to it, from wherever it is
  */
@@ -56,6 +58,9 @@ interface Slot {
 const LOOK_MS = 250;
 /** How often a condition is looked at while we wait for a successor. */
 const POLL_MS = 20;
+/** A new spare is started when the worker that took the last one has had the processor to itself for a while. */
+const SPARE_DELAY_MS = 200;
+const SPARE_RETRY_MS = 10_000;
 /**
  * Looks without a new heartbeat until a worker counts as hung: 3 s. Longer than any pause that garbage
  * collection or a slow disk makes, short against the patience of clients. Looks are counted, not time, so that
@@ -73,6 +78,8 @@ export class Workers {
   /** No longer wanted, finishing what they have. */
   readonly #leaving = new Set<WorkerProcess>();
   readonly #watch: ReturnType<typeof setInterval>;
+  #spare: WorkerProcess | undefined;
+  #spareTimer: ReturnType<typeof setTimeout> | undefined;
   #current: Deployment | undefined;
   /** First start and end: a worker that dies is not replaced. */
   #isReplacing = false;
@@ -88,6 +95,7 @@ export class Workers {
     this.#resize(deployment.workers);
     const errors = await Promise.all(this.#slots.map((slot) => this.#bringUp(slot)));
     this.#isReplacing = true;
+    this.#keepSpare(SPARE_DELAY_MS);
     return errors.find((error) => error !== undefined);
   }
 
@@ -147,6 +155,7 @@ export class Workers {
   async drain(timeoutMs: number): Promise<void> {
     this.#isReplacing = false;
     this.#current = undefined;
+    this.#dropSpare();
     for (const worker of this.#resize(0)) this.#letGo(worker, timeoutMs);
     await Promise.all([...this.#leaving].map((worker) => worker.exited));
     clearInterval(this.#watch);
@@ -156,6 +165,7 @@ export class Workers {
   kill(): void {
     this.#isReplacing = false;
     clearInterval(this.#watch);
+    this.#dropSpare();
     for (const slot of this.#slots) clearTimeout(slot.timer);
     for (const worker of this.#all()) worker.kill();
   }
@@ -252,29 +262,59 @@ export class Workers {
     slot.worker = worker;
     const outcome = await this.#welcome(worker);
     if (typeof outcome === "string") this.#giveUp(worker, outcome);
-    else if (outcome === undefined && worker.state === "starting") worker.state = "running";
+    else if (outcome === undefined && worker.state === "starting") {
+      worker.state = "running";
+      this.#keepSpare(SPARE_DELAY_MS);
+    }
     return outcome === GONE ? `worker ${slot.number} ended while it started` : outcome;
   }
 
   #spawn({ number }: Slot): WorkerProcess | string {
-    const { file, rows, log } = this.#options;
+    const { rows } = this.#options;
     const row = rows.take();
     if (row === undefined) return "all rows of the shared memory are in use: too many workers";
-    const onExit = (worker: WorkerProcess, how: string) => this.#exited(worker, how);
     try {
-      return new WorkerProcess({ file, slot: number, row, log, onExit });
+      const worker = this.#spare ?? this.#newProcess();
+      this.#spare = undefined;
+      worker.assign(number, row);
+      return worker;
     } catch (error) {
       rows.giveBack(row);
       return `worker ${number} cannot be started: ${(error as Error).message}`;
     }
   }
 
+  #newProcess(): WorkerProcess {
+    const { file, log } = this.#options;
+    return new WorkerProcess({ file, log, onExit: (worker, how) => this.#exited(worker, how) });
+  }
+
+  /** Has a spare started after a while, when there is none. */
+  #keepSpare(delayMs: number): void {
+    if (!this.#isReplacing || this.#spare !== undefined) return;
+    clearTimeout(this.#spareTimer);
+    this.#spareTimer = setTimeout(() => {
+      try {
+        this.#spare ??= this.#newProcess();
+      } catch (error) {
+        this.#options.log("warn", "workers", `no spare worker: ${(error as Error).message}`);
+        this.#keepSpare(SPARE_RETRY_MS);
+      }
+    }, delayMs);
+  }
+
+  #dropSpare(): void {
+    clearTimeout(this.#spareTimer);
+    this.#spare?.kill();
+    this.#spare = undefined;
+  }
+
   async #welcome(worker: WorkerProcess): Promise<Outcome> {
     const { zone, identity } = this.#options;
-    const hello = await worker.hello();
+    const hello = await worker.hello;
     if (hello === "gone") return GONE;
     if (hello === "late") return `worker ${worker.slot} did not come up in time`;
-    worker.send({
+    worker.start({
       kind: "start",
       worker: worker.row,
       zonePath: zone.path,
@@ -301,6 +341,13 @@ export class Workers {
 
   #exited(worker: WorkerProcess, how: string): void {
     const { zone, rows, series, log } = this.#options;
+    if (worker.row === -1) {
+      if (worker !== this.#spare) return;
+      log("warn", "workers", `the spare worker (pid ${worker.pid}) ended with ${how}`);
+      this.#spare = undefined;
+      this.#keepSpare(SPARE_RETRY_MS);
+      return;
+    }
     const wasLeaving = this.#leaving.delete(worker);
     const slot = this.#slots.find((entry) => entry.worker === worker);
     zeroGauges(zone.row(worker.row), series());
@@ -308,7 +355,7 @@ export class Workers {
     rows.giveBack(worker.row);
     if (slot === undefined || wasLeaving || !this.#isReplacing) return;
     slot.worker = undefined;
-    const delayMs = this.#replace(slot, performance.now() - worker.bornAtMs);
+    const delayMs = this.#replace(slot, performance.now() - worker.assignedAtMs);
     const then = delayMs === 0 ? "it is replaced" : `it is replaced in ${delayMs} ms, as it keeps dying`;
     log("error", "workers", `worker ${slot.number} (pid ${worker.pid}) ended with ${how}: ${then}`);
   }
@@ -327,8 +374,9 @@ export class Workers {
     const { zone, log } = this.#options;
     for (const worker of this.#all()) {
       const heartbeat = zone.heartbeats[worker.row] ?? 0;
-      // one that has not beaten yet is starting, for which `hello` and `prepare` have their own deadlines
-      worker.silentLooks = heartbeat === worker.heartbeat && heartbeat !== 0 ? worker.silentLooks + 1 : 0;
+      // loading code and compiling a configuration have their own deadlines
+      const mustBeat = worker.isStarted && !worker.isPreparing;
+      worker.silentLooks = mustBeat && heartbeat === worker.heartbeat ? worker.silentLooks + 1 : 0;
       worker.heartbeat = heartbeat;
       if (worker.silentLooks !== MAX_SILENT_LOOKS) continue;
       const silentMs = MAX_SILENT_LOOKS * LOOK_MS;

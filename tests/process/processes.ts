@@ -153,6 +153,13 @@ export class Control {
   }
 }
 
+/** Processes that this one has started, workers in reserve too. */
+export function childrenOf(pid: number): number[] {
+  const found = Bun.spawnSync(["ps", "-A", "-o", "pid=,ppid="]).stdout.toString().trim().split("\n");
+  const rows = found.map((line) => line.trim().split(/\s+/).map(Number));
+  return rows.filter(([, parent]) => parent === pid).map(([child = 0]) => child);
+}
+
 /** A process that has ended but that nobody has asked about yet (a zombie) is not alive. */
 export function isAlive(pid: number): boolean {
   try {

@@ -5,7 +5,16 @@ import { afterEach, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/ports.ts";
-import { allGone, Control, isAlive, LOOPBACK, onePort, type TestPlan, zonesOf } from "./processes.ts";
+import {
+  allGone,
+  Control,
+  childrenOf,
+  isAlive,
+  LOOPBACK,
+  onePort,
+  type TestPlan,
+  zonesOf,
+} from "./processes.ts";
 
 let control: Control | undefined;
 /** Every process seen, to make sure that none is left. */
@@ -19,7 +28,7 @@ async function start(plan: TestPlan): Promise<Control> {
 
 async function look(weir: Control): Promise<readonly number[]> {
   const { pid, workers } = await weir.status();
-  for (const one of [pid, ...workers.map((worker) => worker.pid)]) seen.add(one);
+  for (const one of [pid, ...workers.map((worker) => worker.pid), ...childrenOf(pid)]) seen.add(one);
   return workers.map((worker) => worker.pid);
 }
 

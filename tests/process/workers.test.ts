@@ -3,7 +3,16 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
-import { allGone, Control, isAlive, LOOPBACK, onePort, type TestPlan, zonesOf } from "./processes.ts";
+import {
+  allGone,
+  Control,
+  childrenOf,
+  isAlive,
+  LOOPBACK,
+  onePort,
+  type TestPlan,
+  zonesOf,
+} from "./processes.ts";
 
 const IS_LINUX = process.platform === "linux";
 /** The goal is 100 ms on a quiet machine; here other tests run at the same time. */
@@ -12,19 +21,22 @@ const HANG_MS = 8000;
 
 let control: Control | undefined;
 let workers: number[] = [];
+/** Every process seen, to make sure that none is left. */
+let known = new Set<number>();
 
 async function start(plan: TestPlan): Promise<Control> {
   control = await Control.start(plan);
   workers = await control.workerPids();
+  known = new Set(workers);
   return control;
 }
 
 afterEach(async () => {
   if (control === undefined) return;
   const { pid } = control.child;
-  const last = control.child.exitCode === null ? await control.workerPids().catch(() => []) : [];
-  if (control.child.exitCode === null) await control.stop();
-  await allGone([...workers, ...last]);
+  for (const child of childrenOf(pid)) known.add(child);
+  if (control.child.exitCode === null && control.child.signalCode === null) await control.stop();
+  await allGone([...known]);
   expect(zonesOf([pid])).toEqual([]);
   control = undefined;
 });
@@ -178,9 +190,32 @@ test("when control is killed, workers finish, leave, and take the zone's file wi
     5000,
     "the request",
   );
+  const children: number[] | undefined = await eventually(() => {
+    const found = childrenOf(weir.child.pid);
+    return found.length === 3 ? found : undefined; // two workers and a spare one
+  });
   await weir.kill();
   expect((await slow).text).toBe("first");
-  await allGone(workers);
+  await allGone(children ?? []);
+});
+
+test("a spare worker waits, takes the place of the dead one, and is followed by another", async () => {
+  const weir = await start(onePort({ workers: 1 }));
+  const spareOf = async () => {
+    const busy = await weir.workerPids();
+    return childrenOf(weir.child.pid).find((pid) => !busy.includes(pid));
+  };
+  let previous = 0;
+  for (const victim of workers) {
+    const spare = await eventually(spareOf, 5000, "a spare");
+    expect(spare).not.toBe(previous);
+    process.kill(victim, "SIGKILL");
+    await eventually(async () => (await weir.workerPids())[0] === spare, REPLACED_MS, "the spare at work");
+    previous = spare ?? 0;
+  }
+  process.kill((await eventually(spareOf, 5000, "the next spare")) ?? 0, "SIGKILL");
+  await eventually(() => weir.stderr.includes("the spare worker"), 5000, "its end to be noticed");
+  expect((await weir.get()).pid).toBe(previous);
 });
 
 test("SIGUSR1 reaches every worker", async () => {
