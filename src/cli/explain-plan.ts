@@ -3,9 +3,11 @@
  *
  * why    `--json` and the page for people print the same facts; the routing table, rewrites and forwarding
  *        rules asked here are those that traffic meets
+ * rule   requests are matched by the configuration as it is; what is shown of it comes from its redacted copy
  * never  connects anywhere; a file is opened to see what the answer would be, and not read
  */
 import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
+import { redactConfig } from "../config/redact.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
@@ -102,7 +104,7 @@ export interface FilesOutcome {
 export async function explain(asked: Asked, config: Config): Promise<Explanation> {
   const { exchange, listener } = asked;
   const considered = exchange.failure === undefined ? routeRequest(asked, config) : [];
-  const route = considered.find((each) => each.verdict === "chosen")?.rule.value;
+  const route = considered.find((each) => each.verdict === "chosen")?.rule.value.shown;
   const failure = exchange.failure ?? (route === undefined ? fail("no_route") : undefined);
   return {
     request: {
@@ -119,7 +121,7 @@ export async function explain(asked: Asked, config: Config): Promise<Explanation
     refused: failure && { code: failure.code, status: failure.status, meaning: failureMeaning(failure.code) },
     routes:
       exchange.failure === undefined
-        ? [...considered.map(verdictOf), ...elsewhere(config, listener.name)]
+        ? [...considered.map(verdictOf), ...elsewhere(redactConfig(config), listener.name)]
         : [],
     route: route?.name,
     outcome: route && (await outcomeOf(route, exchange, config)),
@@ -131,17 +133,23 @@ export async function explain(asked: Asked, config: Config): Promise<Explanation
 const isOn = (route: RouteConfig, listener: string) =>
   route.listeners.length === 0 || route.listeners.includes(listener);
 
-function routeRequest(asked: Asked, config: Config): readonly Considered<RouteConfig>[] {
+/** A route's redacted copy: all that leaves this file. */
+interface Shown {
+  readonly shown: RouteConfig;
+}
+
+function routeRequest(asked: Asked, config: Config): readonly Considered<Shown>[] {
+  const copies = redactConfig(config).routes;
   const rules = config.routes
-    .filter((route) => isOn(route, asked.listener.name))
     .map(
-      (route): RouteRule<RouteConfig> => ({
+      (route, at): RouteRule<Shown> => ({
         name: route.name,
         match: route.match,
         priority: route.priority,
-        value: route,
+        value: { shown: copies[at] ?? route },
       }),
-    );
+    )
+    .filter(({ value }) => isOn(value.shown, asked.listener.name));
   return compileTable(rules).explain(asked.exchange);
 }
 
@@ -152,10 +160,10 @@ const REASONS = {
   path: "another path",
 } as const;
 
-function verdictOf({ rule, verdict, subject }: Considered<RouteConfig>): RouteVerdict {
+function verdictOf({ rule, verdict, subject }: Considered<Shown>): RouteVerdict {
   return {
     name: rule.name,
-    match: matchText(rule.match, rule.priority),
+    match: matchText(rule.value.shown.match, rule.priority),
     verdict,
     reason: verdict === "condition" ? `its ${subject} does not hold` : REASONS[verdict],
   };

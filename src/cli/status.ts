@@ -157,7 +157,7 @@ function endpointTable(status: Status): string[] {
       upstream.endpoints.map((endpoint) => [
         upstream.name,
         endpoint.name,
-        endpoint.addresses.filter((address) => address !== endpoint.name).join(" "),
+        endpoint.addresses.filter((address) => !endpoint.name.includes(address)).join(" "),
         `${endpoint.requests}`,
         `${endpoint.active}`,
         `${endpoint.errors}`,

@@ -274,6 +274,33 @@ describe("a wrong question ends with 2", () => {
   });
 });
 
+test("secrets of the configuration are not shown, and still decide", async () => {
+  const secret = join(folder, "secret.yaml");
+  writeFileSync(
+    secret,
+    `
+listeners: { web: { bind: ":80" } }
+routes:
+  - { name: keyed, match: { headers: { x-api-key: "k3y" } }, to: app, headers: { request: { set: { Authorization: "Bearer t0ken" } } } }
+upstreams: { app: [ "127.0.0.1:3000" ] }
+`,
+  );
+  const ask = async (...words: string[]) => {
+    const terminal = keptTerminal();
+    await main(["explain", "-c", secret, "GET", "/", ...words], terminal);
+    return terminal.lines.out.join("\n");
+  };
+  for (const format of [[], ["--json"]]) {
+    const missed = await ask(...format);
+    expect(missed).toContain("no_route");
+    expect(missed).not.toContain("k3y");
+    const taken = await ask("-H", "X-Api-Key: k3y", ...format);
+    expect(taken).not.toContain("no_route");
+    expect(taken).not.toContain("t0ken");
+    expect(taken).toContain("[hidden]");
+  }
+});
+
 test("the page for people says the same", async () => {
   const { out } = await say("GET", "http://api.test/v1/users?page=2", "-H", "X-Beta: 1");
   for (const part of [
