@@ -55,7 +55,8 @@ export function preamble(facts: Readonly<Record<string, string>>): string {
   const lines = Object.entries(facts).map(([name, value]) => `- ${name}: ${value}`);
   return [
     "CPU is user and system time of all of a proxy's processes, from the kernel's accounting, by request or by MiB.",
-    "Ratios are medians over the rounds of one subject's cost by another's in the same round.",
+    "Ratios are medians over the rounds of one subject's cost by another's in the same round. Memory is resident",
+    "memory of all its processes; pages that several of them share count once for each.",
     "",
     ...lines,
   ].join("\n");

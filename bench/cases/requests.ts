@@ -44,7 +44,8 @@ const columnsOf = (per: Plan["per"]): readonly Column[] => [
   { key: "controlUs", title: "of it control", digits: 2 },
   { key: "p50Ms", title: "p50 ms", digits: 2 },
   { key: "p99Ms", title: "p99 ms", digits: 2 },
-  { key: "rssMib", title: "RSS MiB", digits: 1 },
+  { key: "rssMib", title: "RSS MiB workers", digits: 1 },
+  { key: "controlMib", title: "control", digits: 1 },
 ];
 
 async function sample(bench: Bench, plan: Plan, peer: Peer, seconds: number) {
@@ -61,7 +62,8 @@ async function sample(bench: Bench, plan: Plan, peer: Peer, seconds: number) {
     controlUs: (cost.controlMs * 1000) / units,
     p50Ms: answer.p50Ms,
     p99Ms: answer.p99Ms,
-    rssMib: (cost.after.workers.rssBytes + cost.after.control.rssBytes) / MIB,
+    rssMib: cost.after.workers.rssBytes / MIB,
+    controlMib: cost.after.control.rssBytes / MIB,
   };
 }
 
@@ -87,8 +89,8 @@ const PLANS: readonly Plan[] = [
     setup: "64 keep-alive connections, 65 bytes of body, access log off, Weir's metrics on.",
     path: "/small",
     connections: 64,
-    rounds: 5,
-    seconds: 3,
+    rounds: 7,
+    seconds: 2,
     per: "request",
     bars: (rows) => [cpuBar(rows, "nginx", 1), cpuBar(rows, "haproxy", 0.9)],
   },
@@ -100,8 +102,8 @@ const PLANS: readonly Plan[] = [
       "nginx writes each line by itself, its default; nginx-batched has `buffer=64k flush=1s`.",
     path: "/small",
     connections: 64,
-    rounds: 3,
-    seconds: 3,
+    rounds: 5,
+    seconds: 2,
     per: "request",
     subjects: [
       { kind: "nginx", name: "nginx", options: { log: "each" } },
@@ -117,7 +119,7 @@ const PLANS: readonly Plan[] = [
     setup: "64 keep-alive connections, a file of 10 KiB.",
     path: "/10k",
     connections: 64,
-    rounds: 3,
+    rounds: 5,
     seconds: 2,
     per: "request",
     bars: (rows) => [cpuBar(rows, "nginx", 1.1)],
@@ -128,7 +130,7 @@ const PLANS: readonly Plan[] = [
     setup: "16 keep-alive connections, a file of 1 MiB.",
     path: "/1m",
     connections: 16,
-    rounds: 3,
+    rounds: 5,
     seconds: 2,
     per: "MiB",
     bars: (rows) => [cpuBar(rows, "nginx", 1.1, "MiB")],
@@ -140,7 +142,7 @@ const PLANS: readonly Plan[] = [
       "Small GET; as many path-prefix routes, the middle one asked for. nginx has as many prefix locations.",
     path: "/",
     connections: 64,
-    rounds: 3,
+    rounds: 5,
     seconds: 2,
     per: "request",
     subjects: [10, 10_000].flatMap((routes) =>
@@ -167,8 +169,8 @@ const PLANS: readonly Plan[] = [
       "use too on a machine that has no more. Twice the cost of one over the cost of two is what two workers carry.",
     path: "/small",
     connections: 64,
-    rounds: 3,
-    seconds: 3,
+    rounds: 5,
+    seconds: 2,
     per: "request",
     subjects: [1, 2].flatMap((workers) =>
       (["nginx", "weir"] as const).map((kind) => ({
