@@ -210,12 +210,17 @@ describe("files", () => {
       if (line % 1000 === 500) {
         renameSync(path, `${path}.${line}`);
         log.reopen();
+        log.write(`during ${line}`);
+        await eventually(() => existsSync(path));
       }
       if (line % 100 === 0) await Bun.sleep(0);
     }
     await log.close();
     const all = [500, 1500, 2500].map((line) => read(`${path}.${line}`)).join("") + read(path);
-    expect(all).toBe(Array.from({ length: 3000 }, (_, line) => `line ${line}\n`).join(""));
+    const expected = Array.from({ length: 3000 }, (_, line) => {
+      return line % 1000 === 500 ? `line ${line}\nduring ${line}\n` : `line ${line}\n`;
+    });
+    expect(all).toBe(expected.join(""));
     expect(read(path)).not.toBe("");
   });
 
@@ -251,7 +256,7 @@ describe("several processes", () => {
   const WRITER = `
     import { LogFile } from ${JSON.stringify(join(import.meta.dir, "log-file.ts"))};
     const [target, name] = process.argv.slice(1).slice(-2);
-    const log = new LogFile(target, { flushMs: 1 });
+    const log = new LogFile(target, { flushMs: 1, closeMs: 15_000 });
     for (let line = 0; line < ${LINES}; line++) {
       log.write(name + ":" + line + ":" + name.repeat(1 + (line * 7) % 300) + ";");
       if (line % 50 === 0) await Bun.sleep(0);

@@ -40,6 +40,7 @@ export interface LogFileOptions {
   readonly batchBytes?: number;
   readonly maxBytes?: number;
   readonly retryMs?: number;
+  readonly closeMs?: number;
   /** Told when writing begins to fail, and with undefined when it works again. */
   readonly report?: (problem: string | undefined) => void;
   /** In place of `fs.write`, for tests. */
@@ -74,6 +75,7 @@ export class LogFile {
       batchBytes: BATCH_BYTES,
       maxBytes: MAX_BYTES,
       retryMs: RETRY_MS,
+      closeMs: CLOSE_MS,
       write: (file, bytes, done) => write(file, bytes, 0, bytes.length, null, done),
       ...options,
     };
@@ -105,11 +107,11 @@ export class LogFile {
     this.#writeNext();
   }
 
-  /** Writes what is left and closes. Settles within CLOSE_MS; what could not be written by then counts as dropped. */
+  /** Writes what is left and closes. Settles within `closeMs`; what could not be written by then counts as dropped. */
   close(): Promise<void> {
     if (this.#closing !== undefined) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
-    const deadline = setTimeout(() => this.#finish(), CLOSE_MS);
+    const deadline = setTimeout(() => this.#finish(), this.#options.closeMs);
     void this.#closing.promise.then(() => clearTimeout(deadline));
     this.#writeNext();
     return this.#closing.promise;
