@@ -126,6 +126,8 @@ class Control {
     const descriptorLimit = raiseDescriptorLimit();
     const inheritance = isUpgrade ? await takeOver(this.#log) : undefined;
     this.#inheritance = inheritance;
+    this.#reloadsApplied = inheritance?.state.reloadsApplied ?? 0;
+    this.#reloadsFailed = inheritance?.state.reloadsFailed ?? 0;
     const { config, problems, file } = await this.#options.load();
     this.#logProblems(problems);
     if (config === undefined) return EXIT_CONFIG;
@@ -313,7 +315,7 @@ class Control {
       ...process.execArgv,
       ...process.argv.slice(1),
     ];
-    const state = running.handoverState(this.#configVersion, this.#door?.port);
+    const state = running.handoverState(this.#facts(), this.#door?.port);
     const failed = await handOver({ command, state, log: this.#log, stop: this.#stopUpgrade.signal });
     if (failed !== undefined) {
       this.#log("error", "control", `upgrade failed, pid ${process.pid} goes on: ${failed}`);

@@ -41,6 +41,10 @@ export interface HandoverState {
   readonly rowsUsed: number;
   readonly rowsTaken: readonly number[];
   readonly configVersion: number;
+  readonly reloadsApplied: number;
+  readonly reloadsFailed: number;
+  /** Restarts by worker slot. */
+  readonly restarts: readonly number[];
   readonly startedAtMs: number;
   /** Port of the admin listener, for a configuration that leaves it to the kernel. */
   readonly adminPort: number | undefined;

@@ -73,7 +73,8 @@ export class Running {
     });
     const addresses = () => this.resolver.addresses();
     const slots = () => series.slots();
-    this.workers = new Workers({ file, zone, rows, identity, log, series: slots, addresses });
+    const restarts = state?.restarts ?? [];
+    this.workers = new Workers({ file, zone, rows, identity, log, series: slots, addresses, restarts });
   }
 
   /** Looks after what an older generation left. */
@@ -89,7 +90,8 @@ export class Running {
     this.zone.remove();
   }
 
-  handoverState(configVersion: number, adminPort: number | undefined): HandoverState {
+  handoverState(facts: RunningFacts, adminPort: number | undefined): HandoverState {
+    const { configVersion, reloadsApplied, reloadsFailed } = facts;
     return {
       sockets: this.sockets.bound,
       zonePath: this.zone.path,
@@ -98,6 +100,9 @@ export class Running {
       rowsUsed: this.rows.used,
       rowsTaken: this.rows.taken,
       configVersion,
+      reloadsApplied,
+      reloadsFailed,
+      restarts: this.workers.restarts(),
       startedAtMs: this.startedAtMs,
       adminPort,
     };

@@ -36,6 +36,8 @@ export interface WorkersOptions {
   readonly series: () => SlotMap;
   /** Addresses known now, by host name. */
   readonly addresses: () => Addresses;
+  /** Restarts by slot, counted by the generation before an upgrade. */
+  readonly restarts: readonly number[];
 }
 
 export interface WorkerFacts {
@@ -212,10 +214,11 @@ export class Workers {
   #resize(count: number): WorkerProcess[] {
     while (this.#slots.length < count) {
       const number = this.#slots.length;
+      const restarts = this.#options.restarts[number] ?? 0;
       this.#slots.push({
         number,
         policy: new RestartPolicy(),
-        restarts: 0,
+        restarts,
         worker: undefined,
         timer: undefined,
       });
