@@ -72,14 +72,24 @@ export class Running {
       random: Math.random,
     });
     const addresses = () => this.resolver.addresses();
-    const slots = () => series.slots();
+    const retireRow = (row: number) => this.#retireRow(row);
     const restarts = state?.restarts ?? [];
-    this.workers = new Workers({ file, zone, rows, identity, log, series: slots, addresses, restarts });
+    this.workers = new Workers({ file, zone, rows, identity, log, retireRow, addresses, restarts });
   }
 
   /** Looks after what an older generation left. */
   tidy(): void {
-    for (const row of this.foreign.look()) zeroGauges(this.zone.row(row), this.series.slots());
+    for (const row of this.foreign.look()) zeroGauges(this.#row(row), this.series.slots());
+  }
+
+  #retireRow(row: number): void {
+    zeroGauges(this.#row(row), this.series.slots());
+    this.zone.heartbeats[row] = 0;
+    this.rows.giveBack(row);
+  }
+
+  #row(row: number): Float64Array {
+    return this.zone.row(row, this.series.used);
   }
 
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
@@ -149,7 +159,7 @@ export class Running {
 
   /** Only rows that were used: reading others would make the kernel give them memory. */
   #rows(): Float64Array[] {
-    return Array.from({ length: this.rows.used }, (_, row) => this.zone.row(row));
+    return Array.from({ length: this.rows.used }, (_, row) => this.#row(row));
   }
 }
 

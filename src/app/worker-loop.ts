@@ -65,11 +65,11 @@ class WorkerLoop {
   readonly #makeEngine: (options: DataplaneOptions) => WorkerEngine;
   #engine: WorkerEngine | undefined;
   #zone: Zone | undefined;
-  #row: Float64Array | undefined;
+  /** This worker's own block of counters, once a configuration says where it is. */
+  #gauges: Float64Array | undefined;
   #worker = 0;
   #prepared: { config: Config; slots: SlotMap } | undefined;
   #drainMs = DEFAULT_DRAIN_MS;
-  #workerSlot: number | undefined;
   #isLeaving = false;
 
   readonly #acts: Acts = {
@@ -116,7 +116,6 @@ class WorkerLoop {
     const log = (level: string, area: string, text: string) => this.log(level, area, text);
     this.#zone = zone;
     this.#worker = message.worker;
-    this.#row = zone.row(message.worker);
     this.#engine = this.#makeEngine({ zone, worker: message.worker, log });
     this.#beat(zone.heartbeats);
   }
@@ -137,8 +136,7 @@ class WorkerLoop {
   }
 
   #gauge(offset: number, value: number): void {
-    if (this.#workerSlot !== undefined && this.#row !== undefined)
-      this.#row[this.#workerSlot + offset] = value;
+    if (this.#gauges !== undefined) this.#gauges[offset] = value;
   }
 
   #prepare({ version, config, slots, addresses }: Extract<ToWorker, { kind: "prepare" }>): void {
@@ -159,7 +157,8 @@ class WorkerLoop {
     if (this.#prepared === undefined) throw new Error("commit without a prepared version");
     this.#engine?.commit();
     this.#drainMs = this.#prepared.config.server.drainTimeoutMs;
-    this.#workerSlot = this.#prepared.slots[seriesKey("worker")];
+    const slot = this.#prepared.slots[seriesKey("worker")];
+    if (slot !== undefined) this.#gauges = this.#zone?.row(this.#worker, slot + WORKER.slots).subarray(slot);
     this.#prepared = undefined;
     this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
     this.send({ kind: "committed", version });

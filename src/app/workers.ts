@@ -10,7 +10,6 @@
  */
 import { RestartPolicy } from "../control/restart-policy.ts";
 import type { RowPool } from "../control/row-pool.ts";
-import { zeroGauges } from "../control/series-keys.ts";
 import type { Identity } from "../transport/privileges.ts";
 import type { Zone } from "../zone/zone.ts";
 import {
@@ -23,7 +22,6 @@ import {
   prepareOn,
 } from "./deployment.ts";
 import type { Log } from "./log.ts";
-import type { SlotMap } from "./messages.ts";
 import { START_TIMEOUT_MS, WorkerProcess } from "./worker-process.ts";
 
 export interface WorkersOptions {
@@ -32,8 +30,8 @@ export interface WorkersOptions {
   readonly rows: RowPool;
   readonly identity: Identity | undefined;
   readonly log: Log;
-  /** Every series that has ever had a slot. */
-  readonly series: () => SlotMap;
+  /** Sets the gauges of a row whose worker has ended to 0, and lets others use it. */
+  readonly retireRow: (row: number) => void;
   /** Addresses known now, by host name. */
   readonly addresses: () => Addresses;
   /** Restarts by slot, counted by the generation before an upgrade. */
@@ -343,7 +341,7 @@ export class Workers {
   }
 
   #exited(worker: WorkerProcess, how: string): void {
-    const { zone, rows, series, log } = this.#options;
+    const { log } = this.#options;
     if (worker.row === -1) {
       if (worker !== this.#spare) return;
       log("warn", "workers", `the spare worker (pid ${worker.pid}) ended with ${how}`);
@@ -353,9 +351,7 @@ export class Workers {
     }
     const wasLeaving = this.#leaving.delete(worker);
     const slot = this.#slots.find((entry) => entry.worker === worker);
-    zeroGauges(zone.row(worker.row), series());
-    zone.heartbeats[worker.row] = 0;
-    rows.giveBack(worker.row);
+    this.#options.retireRow(worker.row);
     if (slot === undefined || wasLeaving || !this.#isReplacing) return;
     slot.worker = undefined;
     const delayMs = this.#replace(slot, performance.now() - worker.assignedAtMs);
