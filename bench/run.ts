@@ -2,8 +2,8 @@
  * Bench: the same work through nginx, HAProxy and Weir, and what each of them costs.
  *
  * in     `npm run bench -- [CASE…] [--quick] [--save] [--list] [--also NAME=COMMAND]`
- * out    a Markdown table a case on stdout; all of them, and JSON, in bench/results/ after a full run or
- *        with --save; exit code 1 when a case failed, 0 when bars were only missed
+ * out    a Markdown table a case on stdout, and in bench/results/ with --save; a full run saves by itself, with
+ *        a summary of all and JSON; exit code 1 when a case failed, 0 when bars were only missed
  * never  leaves a process behind: everything started is stopped, also on an error and on Ctrl-C
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ const RESULTS = join(import.meta.dir, "results");
 const HELP = `npm run bench -- [CASE…] [options]
 
   --quick              one short round each: to see that all works
-  --save               write bench/results/ (a full run of all cases does so by itself)
+  --save               write bench/results/CASE.md (a full run does so by itself, with a summary and JSON)
   --without NAME       leave a peer out: nginx, haproxy or weir
   --also NAME=COMMAND  measure another program too; it reads PORT and ORIGIN from its environment
   --list               name the cases
@@ -112,10 +112,12 @@ function save(facts: Record<string, string>, finished: readonly Finished[]): voi
     const text = `# Benchmark ${one.what.name}\n\n${caseMarkdown(one)}\n\n${preamble(facts)}\n`;
     writeFileSync(join(RESULTS, `${one.what.name}.md`), text);
   }
+  console.log(`\nsaved ${finished.length} cases in bench/results/`);
+  // A summary of some cases beside the files of all would read as if the others had been dropped.
+  if (finished.length < CASES.length) return;
   const cases = finished.map(({ what, result }) => ({ name: what.name, title: what.title, ...result }));
   writeFileSync(join(RESULTS, "README.md"), fullMarkdown(facts, finished));
   writeFileSync(join(RESULTS, "results.json"), `${JSON.stringify({ facts, cases }, null, 1)}\n`);
-  console.log(`\nsaved ${finished.length} cases in bench/results/`);
 }
 
 async function runCases(bench: Bench, cases: readonly Case[]) {

@@ -10,7 +10,8 @@ import { delimiter, join } from "node:path";
 
 /** @type {readonly { program: string, package: string, purpose: string, for: readonly ("test" | "bench")[] }[]} */
 export const PACKAGES = [
-  { program: "curl", package: "curl", purpose: "an independent HTTP client", for: ["test", "bench"] },
+  { program: "curl", package: "curl", purpose: "an independent HTTP client", for: ["test"] },
+  { program: "ss", package: "iproute2", purpose: "shows what the kernel knows of a socket", for: ["test"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },

@@ -4,6 +4,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { closeDescriptor } from "../../src/transport/descriptors.ts";
 import { type ListenSocket, openListenSocket, restoreBacklog } from "../../src/transport/listen-sockets.ts";
+import { needs } from "../support/tools.ts";
 
 interface DescriptorListenOptions {
   readonly fd: number;
@@ -64,7 +65,7 @@ test("connections that came before Bun.listen({ fd }) are accepted by it", async
   opened.length = 0;
 });
 
-test.skipIf(process.platform !== "linux" || Bun.which("ss") === null)(
+test.skipIf(process.platform !== "linux" || !needs("ss"))(
   "Bun.listen({ fd }) shortens the backlog, and listen(2) through another descriptor restores it",
   () => {
     const socket = openLoopback();

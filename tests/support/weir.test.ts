@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { Origin, perRequest, response } from "./origin.ts";
 import { RawClient } from "./raw-client.ts";
+import { needs } from "./tools.ts";
 import { startWeir } from "./weir.ts";
 
 const config = (address: string, extra = "") => `
@@ -41,3 +42,28 @@ test("a configuration that Weir refuses is an error that shows what Weir said", 
     /did not become ready[\s\S]*weir\.yaml:/,
   );
 });
+
+test.skipIf(!needs("curl"))(
+  "curl, a client that is not ours, takes an upload and its echo through Weir for valid HTTP",
+  async () => {
+    const origin = await Origin.start(
+      perRequest((request) => response(`${request.field("x-forwarded-for")}|${request.body}`)),
+    );
+    const weir = await startWeir(config(origin.address));
+    try {
+      const url = `http://127.0.0.1:${weir.port()}/echo`;
+      const curl = Bun.spawn(
+        ["curl", "-sS", "--fail", "--max-time", "5", "-H", "Transfer-Encoding: chunked", "-d", "hello", url],
+        {
+          stdout: "pipe",
+          stderr: "inherit",
+        },
+      );
+      expect(await new Response(curl.stdout).text()).toBe("127.0.0.1|hello");
+      expect(await curl.exited).toBe(0);
+    } finally {
+      await weir.stop();
+      await origin.stop();
+    }
+  },
+);
