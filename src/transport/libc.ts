@@ -134,14 +134,15 @@ let errnoLocation: (() => Pointer | null) | undefined;
 
 /** The calls; the library is opened on first use. */
 export function libc(): ReturnType<typeof open> {
+  // loading a library may itself set errno, so both are loaded before the first call
+  errnoLocation ??= openErrno();
   symbols ??= open();
   return symbols;
 }
 
 /** Name of the last failure, as `EADDRINUSE`; read it before anything else happens. */
 export function errno(): string {
-  errnoLocation ??= openErrno();
-  const at = errnoLocation();
+  const at = errnoLocation?.() ?? null;
   const number = at === null ? 0 : read.i32(at, 0);
   return (IS_DARWIN ? ERRORS_DARWIN : ERRORS_LINUX)[number] ?? `errno ${number}`;
 }
