@@ -7,12 +7,12 @@
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from "../config/config.ts";
 import { CidrSet } from "../core/address.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
-import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from "../config/config.ts";
 import { compileLogFormat } from "../observe/access-log.ts";
-import { LISTENER, WORKER } from "../observe/metrics.table.ts";
+import { BLOCKS, LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
@@ -28,7 +28,7 @@ import { type AcceptingSocket, type Acceptor, listenOn } from "../transport/list
 import { LogFile } from "../transport/log-file.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
-import { MAX_WORKERS, type Zone } from "../zone/zone.ts";
+import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
 import type { SlotMap } from "./messages.ts";
 
 export interface DataplaneOptions {
@@ -55,17 +55,24 @@ interface OpenLog {
 /** How often what is not counted per request is brought up to date. */
 const HOUSEKEEPING_MS = 1000;
 const DRAIN_LOOK_MS = 20;
+/** Enough for about a hundred routes: 128 KiB. */
+const FIRST_ROW_SLOTS = 16 * 1024;
+const MAX_BLOCK_SLOTS = Math.max(...Object.values(BLOCKS).map((block) => block.slots));
 const SLOWEST_BUFFERS = 0.5;
 
 export class Dataplane {
   readonly #options: DataplaneOptions;
-  readonly #counters: Float64Array;
+  #counters: Float64Array;
   readonly #rows: (Float64Array | undefined)[] = [];
   readonly #wheel = new Wheel();
   readonly #budget = new BufferBudget(Number.POSITIVE_INFINITY);
-  readonly #pipeline: PipelineServices & { epochMs: number; workerSlot: number; unroutedSlot: number };
-  readonly #sessions: SessionServices;
-  readonly #poolServices: PoolServices;
+  readonly #pipeline: PipelineServices & {
+    counters: Float64Array;
+    workerSlot: number;
+    unroutedSlot: number;
+  };
+  readonly #sessions: SessionServices & { counters: Float64Array };
+  readonly #poolServices: PoolServices & { counters: Float64Array };
   readonly #listeners = new Map<string, Listener>();
   readonly #sockets = new Map<string, { socket: AcceptingSocket; listener: Listener }>();
   readonly #open = new Map<AcceptedSession, Listener>();
@@ -77,7 +84,7 @@ export class Dataplane {
 
   constructor(options: DataplaneOptions) {
     this.#options = options;
-    this.#counters = options.zone.row(options.worker);
+    this.#counters = options.zone.row(options.worker, FIRST_ROW_SLOTS);
     this.#pipeline = {
       counters: this.#counters,
       workerSlot: 0,
@@ -102,6 +109,7 @@ export class Dataplane {
   /** Compiles a version beside the running one. out  what is wrong with it, or undefined */
   prepare(config: Config, slots: SlotMap, addresses: Addresses): string | undefined {
     for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
+    this.#fitRow(slots);
     try {
       const snapshot = compileSnapshot(config, {
         slots,
@@ -113,6 +121,18 @@ export class Dataplane {
       return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Maps more of the row when series were added; what holds the old view writes to the same memory. */
+  #fitRow(slots: SlotMap): void {
+    const last = Object.values(slots).reduce((most, slot) => Math.max(most, slot), 0);
+    const needed = last + MAX_BLOCK_SLOTS;
+    if (needed <= this.#counters.length) return;
+    this.#counters = this.#options.zone.row(this.#options.worker, Math.min(needed * 2, ROW_SLOTS));
+    this.#rows.length = 0;
+    for (const services of [this.#pipeline, this.#sessions, this.#poolServices]) {
+      services.counters = this.#counters;
     }
   }
 
@@ -164,7 +184,8 @@ export class Dataplane {
     const acceptor: Acceptor = {
       onAccept: (socket) => this.#accept(socket, listener),
       onGone: (session) => this.#release(session as AcceptedSession),
-      onDefect: (defect) => this.#pipeline.report(defect instanceof Error ? String(defect.stack) : String(defect)),
+      onDefect: (defect) =>
+        this.#pipeline.report(defect instanceof Error ? String(defect.stack) : String(defect)),
     };
     this.#sockets.set(id, { socket: listenOn(fd, acceptor), listener });
   }
@@ -199,7 +220,7 @@ export class Dataplane {
     let total = 0;
     for (let worker = 0; worker < MAX_WORKERS; worker++) {
       if (zone.heartbeats[worker] === 0) continue;
-      const row = (this.#rows[worker] ??= zone.row(worker));
+      const row = (this.#rows[worker] ??= zone.row(worker, this.#counters.length));
       total += row[slot + LISTENER.at.active] as number;
     }
     return total;
@@ -262,7 +283,8 @@ export class Dataplane {
   }
 
   #setLog(log: OpenLog | undefined): void {
-    if (this.#accessLog !== undefined && this.#accessLog.file !== log?.file) void this.#accessLog.file.close();
+    if (this.#accessLog !== undefined && this.#accessLog.file !== log?.file)
+      void this.#accessLog.file.close();
     this.#accessLog = log;
     if (log === undefined) {
       this.#pipeline.logAccess = undefined;

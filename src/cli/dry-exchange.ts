@@ -87,7 +87,7 @@ class DryDownstream implements Downstream {
   readonly scheme: "http" | "https";
   readonly listener: Listener;
   readonly localPort: number;
-  forwardingLines = "";
+  readonly memo = { authority: "", host: "", lines: "" };
 
   constructor(request: DryRequest) {
     const { listener, clientIp } = request;

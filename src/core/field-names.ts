@@ -21,12 +21,14 @@ function buildCandidates(): Uint8Array {
   return candidates;
 }
 
-/** Length, first, fourth from last and last letter tell all known names apart; start-up proves it. */
+/** Length and four letters tell all known names apart; start-up proves it. */
 function slotOfBytes(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  const first = bytes[start] as number;
-  const late = bytes[length < 4 ? start : end - 4] as number;
-  return ((length & 31) << 11) ^ ((first & 31) << 6) ^ ((late & 31) << 2) ^ ((bytes[end - 1] as number) & 31);
+  const first = (bytes[start] as number) & 31;
+  const second = (bytes[length < 2 ? start : start + 1] as number) & 31;
+  const late = (bytes[length < 4 ? start : end - 4] as number) & 31;
+  const last = (bytes[end - 1] as number) & 31;
+  return ((length & 31) << 11) ^ (first << 6) ^ (second << 8) ^ (late << 2) ^ last;
 }
 
 /** Id of the known field name in `bytes[start, end)`, in any case, or ID_UNKNOWN. */

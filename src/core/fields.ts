@@ -78,6 +78,32 @@ export class Fields {
     return this.text.slice(this.#marks[at + 2], this.#marks[at + 3]);
   }
 
+  /** True when the value of field `index` is exactly `text`. cost: no string is made */
+  isValue(index: number, text: string): boolean {
+    const at = index * MARKS_PER_FIELD;
+    const start = this.#marks[at + 2] as number;
+    if ((this.#marks[at + 3] as number) - start !== text.length) return false;
+    for (let offset = 0; offset < text.length; offset++) {
+      if (this.text.charCodeAt(start + offset) !== text.charCodeAt(offset)) return false;
+    }
+    return true;
+  }
+
+  /** The number that field `index` writes in at most `maxDigits` digits and nothing else, or -1. */
+  digitsAt(index: number, maxDigits: number): number {
+    const at = index * MARKS_PER_FIELD;
+    const start = this.#marks[at + 2] as number;
+    const end = this.#marks[at + 3] as number;
+    if (end === start || end - start > maxDigits) return -1;
+    let value = 0;
+    for (let offset = start; offset < end; offset++) {
+      const digit = this.text.charCodeAt(offset) - 48;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    return value;
+  }
+
   /** True when at least one field with this known id is present. */
   has(id: number): boolean {
     return id < 32 ? (this.low & (1 << id)) !== 0 : (this.high & (1 << (id - 32))) !== 0;

@@ -47,9 +47,7 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   }
   exchange.sentBodyKind = exchange.responseBodyKind;
   exchange.sentBodyLength = exchange.responseBodyLength;
-  const { first, isEnd } = plan;
-  plan.first = undefined;
-  const isOpen = exchange.downstream.sendHead(exchange, lines, first, isEnd);
+  const isOpen = exchange.downstream.sendHead(exchange, lines, plan.isEnd);
   if (!isOpen) exchange.upstream?.pauseResponse();
   return "relay";
 }
@@ -78,7 +76,10 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304 && body.length > 0;
   exchange.sentBodyKind = hasBody ? BODY_LENGTH : BODY_NONE;
   exchange.sentBodyLength = status === 204 || status === 304 ? -1 : body.length;
-  downstream.sendHead(exchange, lines + dateLine(exchange), hasBody ? body : undefined, true);
+  exchange.first = hasBody ? body : undefined;
+  exchange.firstStart = 0;
+  exchange.firstEnd = body.length;
+  downstream.sendHead(exchange, lines + dateLine(exchange), true);
   return "relay";
 }
 

@@ -96,24 +96,26 @@ export function upstreamLines(exchange: Planned, route: Route, endpointName: str
 }
 
 function aboutClient(exchange: Planned): string {
-  const { downstream, requestId, plan } = exchange;
-  const constant = exchange.isHttp10 ? clientLines(downstream, "1.0") : clientLinesOf(downstream);
-  const host = exchange.authority === "" ? "" : `X-Forwarded-Host: ${exchange.authority}\r\n`;
-  const traceparent = `traceparent: 00-${requestId}-${plan.services.ids.nextSpan()}-01\r\n`;
-  return `${constant}${host}X-Request-Id: ${requestId}\r\n${traceparent}`;
+  const { requestId, plan } = exchange;
+  const span = plan.services.ids.nextSpan();
+  return `${clientLinesOf(exchange)}X-Request-Id: ${requestId}\r\ntraceparent: 00-${requestId}-${span}-01\r\n`;
 }
 
-/** The lines that are the same for every request of a connection, made once. */
-function clientLinesOf(downstream: Downstream): string {
-  if (downstream.forwardingLines === "") downstream.forwardingLines = clientLines(downstream, "1.1");
-  return downstream.forwardingLines;
+/** The lines that are the same for every request of a connection to one host, made once. */
+function clientLinesOf(exchange: Planned): string {
+  const { downstream, authority, isHttp10 } = exchange;
+  const { memo } = downstream;
+  if (isHttp10 || authority !== memo.authority) return clientLines(downstream, authority, isHttp10);
+  if (memo.lines === "") memo.lines = clientLines(downstream, authority, false);
+  return memo.lines;
 }
 
-function clientLines(downstream: Downstream, version: "1.0" | "1.1"): string {
+function clientLines(downstream: Downstream, authority: string, isHttp10: boolean): string {
   const port = downstream.localPort === 0 ? "" : `X-Forwarded-Port: ${downstream.localPort}\r\n`;
+  const host = authority === "" ? "" : `X-Forwarded-Host: ${authority}\r\n`;
   return (
-    `X-Forwarded-For: ${downstream.clientIp}\r\nX-Forwarded-Proto: ${downstream.scheme}\r\n${port}` +
-    `Via: ${version} ${PSEUDONYM}\r\n`
+    `X-Forwarded-For: ${downstream.clientIp}\r\nX-Forwarded-Proto: ${downstream.scheme}\r\n${port}${host}` +
+    `Via: ${isHttp10 ? "1.0" : "1.1"} ${PSEUDONYM}\r\n`
   );
 }
 

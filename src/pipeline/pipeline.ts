@@ -85,10 +85,8 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     exchange.downstream.sendInterim(exchange, status, fields.linesWithout(HOP_BY_HOP.low, HOP_BY_HOP.high));
   }
 
-  response(exchange: Exchange, first: Buffer | undefined, isEnd: boolean): void {
-    const { plan } = exchange as Planned;
-    plan.first = first;
-    plan.isEnd = isEnd;
+  response(exchange: Exchange, isEnd: boolean): void {
+    (exchange as Planned).plan.isEnd = isEnd;
     run(exchange as Planned, "answer");
   }
 

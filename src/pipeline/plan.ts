@@ -101,7 +101,6 @@ export class Plan {
   /** The next attempt goes to the same endpoint, on a connection of its own. */
   isFreshRetry = false;
   local: LocalAnswer | undefined;
-  first: Buffer | undefined;
   isEnd = false;
   isSent = false;
   isRunning = false;

@@ -12,6 +12,7 @@ import { normalisePath, splitTarget } from "../route/path.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { Planned, Site } from "./plan.ts";
 
+const SLASH = 47;
 const HOST = fieldIdOf("host");
 const EXPECT = fieldIdOf("expect");
 const FORWARDED_FOR = fieldIdOf("x-forwarded-for");
@@ -33,6 +34,7 @@ export function receive(exchange: Planned): NextOf<"receive"> {
 function understand(exchange: Planned, site: Site): Failure | undefined {
   const { method } = exchange;
   if (method === "CONNECT" || method === "TRACE") return fail("method_refused", method);
+  if (exchange.rawTarget.charCodeAt(0) === SLASH) return understandOrigin(exchange, site);
   const target = splitTarget(exchange.rawTarget);
   if (target === undefined) return fail("h1_bad_target", exchange.rawTarget.slice(0, 100));
   if (target.form === "asterisk" && method !== "OPTIONS") return fail("h1_bad_target", "* without OPTIONS");
@@ -43,8 +45,43 @@ function understand(exchange: Planned, site: Site): Failure | undefined {
   if (path === undefined) return fail("bad_path", target.path.slice(0, 100));
   exchange.path = path;
   exchange.query = target.query;
-  exchange.isPathAsSent = path === target.path && target.form !== "absolute";
   return exchange.requestFields.has(EXPECT) ? understandExpect(exchange) : undefined;
+}
+
+/** `/path?query`: nearly every request (RFC 9112 §3.2.1). */
+function understandOrigin(exchange: Planned, site: Site): Failure | undefined {
+  const hostFailure = understandOriginHost(exchange);
+  if (hostFailure !== undefined) return hostFailure;
+  const { rawTarget } = exchange;
+  const mark = rawTarget.indexOf("?");
+  const rawPath = mark === -1 ? rawTarget : rawTarget.slice(0, mark);
+  const path = normalisePath(rawPath, site.encodedSlash);
+  if (path === undefined) return fail("bad_path", rawPath.slice(0, 100));
+  exchange.path = path;
+  exchange.isPathAsSent = path === rawPath;
+  if (mark !== -1) exchange.query = rawTarget.slice(mark + 1);
+  return exchange.requestFields.has(EXPECT) ? understandExpect(exchange) : undefined;
+}
+
+function understandOriginHost(exchange: Planned): Failure | undefined {
+  const { requestFields: fields, downstream } = exchange;
+  const { memo } = downstream;
+  const index = fields.indexOf(HOST);
+  if (index === -1) return undefined;
+  if (memo.authority !== "" && fields.isValue(index, memo.authority)) {
+    exchange.authority = memo.authority;
+    exchange.host = memo.host;
+    return undefined;
+  }
+  exchange.authority = fields.valueAt(index);
+  const failure = understandHost(exchange, "");
+  if (failure === undefined) {
+    // a copy: the slice would keep the whole head that it came from in memory
+    memo.authority = Buffer.from(exchange.authority, "latin1").latin1Slice();
+    memo.host = exchange.host;
+    memo.lines = "";
+  }
+  return failure;
 }
 
 /** §3.2.2 lets the target win over Host; two different ones are a trick and are refused. */

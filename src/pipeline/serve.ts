@@ -45,7 +45,9 @@ async function open(exchange: Planned, resume: Resume): Promise<void> {
     return;
   }
   describe(exchange, file, hasBody);
-  exchange.plan.first = first;
+  exchange.first = first;
+  exchange.firstStart = 0;
+  exchange.firstEnd = first?.length ?? 0;
   exchange.plan.isEnd = !hasBody || first?.length === file.length;
   const flow = new FileFlow(exchange, file, file.length - (first?.length ?? 0));
   if (exchange.plan.isEnd) file.close();

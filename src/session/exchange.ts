@@ -12,6 +12,14 @@ import type { Failure } from "../core/failure.ts";
 import { Fields } from "../core/fields.ts";
 import type { Listener } from "./listener.ts";
 
+/** Most exchanges of a connection name the same host: what follows from it is kept, not made again. */
+export interface ClientMemo {
+  authority: string;
+  host: string;
+  /** Field lines about this client and this authority. */
+  lines: string;
+}
+
 /** The client's side of an exchange, as the pipeline sees it. Fulfilled by each downstream session. */
 export interface Downstream {
   /** Address of the client as known after PROXY protocol; "unix" on a unix socket. */
@@ -22,17 +30,17 @@ export interface Downstream {
   readonly listener: Listener;
   /** Port the client connected to; 0 on a unix socket. */
   readonly localPort: number;
-  /** Field lines that say the same for every exchange of this client; phase `forward` keeps them here. */
-  forwardingLines: string;
+  /** What the pipeline remembers of this client from one exchange to the next. */
+  readonly memo: ClientMemo;
 
   /** Sends a 1xx head; `lines` are field lines. Ignored for clients that cannot take one. */
   sendInterim(exchange: Exchange, status: number, lines: string): void;
   /**
-   * Sends the response head, framed by `exchange.sentBodyKind` and `sentBodyLength`, and the first bytes of the
-   * body with it, in one write where that is possible. `isEnd`: the body is complete with them.
+   * Sends the response head, framed by `exchange.sentBodyKind` and `sentBodyLength`, and with it the body bytes
+   * that stand in `exchange.first`, in one write where that is possible. `isEnd`: the body is complete with them.
    * out  false when the client is slow: send no more until `downstreamDrained`
    */
-  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined, isEnd: boolean): boolean;
+  sendHead(exchange: Exchange, lines: string, isEnd: boolean): boolean;
   /** Sends body bytes; the session may keep the buffer until written. out  as for `sendHead` */
   sendBody(exchange: Exchange, bytes: Buffer): boolean;
   /** Ends the response; `trailers` are field lines or "". */
@@ -76,8 +84,8 @@ export interface UpstreamEvents {
   /** A connection is there and the request head is on its way: body bytes may follow. */
   upstreamReady(exchange: Exchange): void;
   interim(exchange: Exchange, status: number, fields: Fields): void;
-  /** The final response head, with the first body bytes when they came along. `isEnd`: nothing follows. */
-  response(exchange: Exchange, first: Buffer | undefined, isEnd: boolean): void;
+  /** The final response head; body bytes that came with it stand in `exchange.first`. `isEnd`: nothing follows. */
+  response(exchange: Exchange, isEnd: boolean): void;
   responseBody(exchange: Exchange, bytes: Buffer): void;
   responseEnd(exchange: Exchange, trailers: string): void;
   upstreamDrained(exchange: Exchange): void;
@@ -145,6 +153,11 @@ export class Exchange<Plan = unknown> {
   responseFields: Fields = NO_FIELDS;
   responseBodyKind: BodyKind = BODY_NONE;
   responseBodyLength = LENGTH_UNKNOWN;
+
+  /** Body bytes that came with the head: `first[firstStart, firstEnd)`. */
+  first: Buffer | undefined;
+  firstStart = 0;
+  firstEnd = 0;
 
   // response, as sent
   sentStatus = 0;

@@ -186,7 +186,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     if (exchange === undefined || wire === undefined) return true;
     if (!this.#isPaused) this.#watch(exchange.isTunnel ? TUNNEL_IDLE_MS : exchange.timeouts.idleMs);
     if (exchange.isTunnel || exchange.requestBodyKind === BODY_LENGTH) return wire.writeBytes(bytes);
-    return wire.writeJoined(chunkStart(bytes.length), bytes, "\r\n");
+    return wire.writeChunk(chunkStart(bytes.length), bytes);
   }
 
   sendEnd(trailers: string): void {
@@ -282,25 +282,26 @@ export class H1Client implements Upstream, DialedSession, Timed {
     }
     exchange.deadlineMs = NEVER;
     this.#watch(TUNNEL_IDLE_MS);
-    this.#pool.services.events.response(exchange, undefined, false);
+    this.#pool.services.events.response(exchange, false);
   }
 
   /** Looks whether body bytes or the end came with the head: then all leaves in one write. */
   #takeFirst(exchange: Exchange): void {
     const reader = this.#reader;
     const { events } = this.#pool.services;
-    let first: Buffer | undefined;
     let event = reader.next();
     if (event === EVENT_BODY) {
-      first = reader.body;
+      exchange.first = reader.bodyBytes;
+      exchange.firstStart = reader.bodyStart;
+      exchange.firstEnd = reader.bodyEnd;
       event = reader.next();
     }
     if (event === EVENT_END && reader.trailers === "") {
       this.#release(exchange);
-      events.response(exchange, first, true);
+      events.response(exchange, true);
       return;
     }
-    events.response(exchange, first, false);
+    events.response(exchange, false);
     if (event === EVENT_MORE) this.#watchBody();
     else if (this.#exchange === exchange) this.#take(event, exchange);
   }

@@ -37,7 +37,7 @@ import {
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
-import { type Downstream, Exchange } from "./exchange.ts";
+import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
 import type { Listener, SessionServices } from "./listener.ts";
 
 /** Pipelined bytes read ahead of the current exchange before the socket is paused. */
@@ -67,8 +67,7 @@ export class H1Server implements Downstream, Timed {
   readonly listener: Listener;
   deadlineMs = NEVER;
   wheelTick = 0;
-  /** Field lines about this client, the same for all its requests; kept by the pipeline. */
-  forwardingLines = "";
+  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
   readonly #services: SessionServices;
   readonly #reader: Reader;
   readonly #acceptedAtMs: number;
@@ -331,33 +330,37 @@ export class H1Server implements Downstream, Timed {
     if (!exchange.isHttp10) this.wire.writeText(interimHead(status, lines));
   }
 
-  // biome-ignore lint/complexity/useMaxParams: see Downstream
-  sendHead(exchange: Exchange, lines: string, first: Buffer | undefined, isEnd: boolean): boolean {
+  sendHead(exchange: Exchange, lines: string, isEnd: boolean): boolean {
     exchange.isHeadSent = true;
     const kind = this.#framedKind(exchange);
     const option = this.#connectionOption(exchange);
     const { sentStatus, reason, sentBodyLength } = exchange;
     const head = responseHead(sentStatus, reason, lines, kind, sentBodyLength, option);
-    let isOpen: boolean;
-    if (first === undefined || first.length === 0 || exchange.sentBodyKind === BODY_NONE) {
-      isOpen = this.wire.writeText(isEnd && kind === BODY_STREAM ? head + LAST_CHUNK : head);
-    } else {
-      exchange.bytesSent += first.length;
-      isOpen =
-        kind === BODY_STREAM
-          ? this.wire.writeJoined(head + chunkStart(first.length), first, isEnd ? `\r\n${LAST_CHUNK}` : "\r\n")
-          : this.wire.writeJoined(head, first, "");
-    }
+    const isOpen = this.#writeHead(exchange, head, kind, isEnd);
+    exchange.first = undefined;
     if (isEnd) this.#completeResponse(exchange);
     else if (!isOpen) this.#armSendTimeout();
     return isOpen;
+  }
+
+  // biome-ignore lint/complexity/useMaxParams: one call on the hot path
+  #writeHead(exchange: Exchange, head: string, kind: BodyKind, isEnd: boolean): boolean {
+    const { first, firstStart, firstEnd } = exchange;
+    const length = firstEnd - firstStart;
+    if (first === undefined || length === 0 || kind === BODY_NONE) {
+      return this.wire.writeText(isEnd && kind === BODY_STREAM ? head + LAST_CHUNK : head);
+    }
+    exchange.bytesSent += length;
+    if (kind !== BODY_STREAM) return this.wire.writeJoined(head, first, firstStart, firstEnd, "");
+    const after = isEnd ? `\r\n${LAST_CHUNK}` : "\r\n";
+    return this.wire.writeJoined(head + chunkStart(length), first, firstStart, firstEnd, after);
   }
 
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
     const isOpen = isChunked
-      ? this.wire.writeJoined(chunkStart(bytes.length), bytes, "\r\n")
+      ? this.wire.writeChunk(chunkStart(bytes.length), bytes)
       : this.wire.writeBytes(bytes);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;

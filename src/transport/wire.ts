@@ -37,8 +37,7 @@ export class BufferBudget {
 }
 
 /** Head and body up to this size leave in one write: a copy of 32 KiB is cheaper than a system call. */
-const JOIN_BYTES = 32 * 1024;
-const OUT = Buffer.allocUnsafe(2 * JOIN_BYTES);
+const OUT = Buffer.allocUnsafe(32 * 1024);
 
 export class Wire {
   readonly socket: RawSocket;
@@ -73,18 +72,38 @@ export class Wire {
     return this.#keep(taken > 0 ? bytes.subarray(taken) : bytes);
   }
 
-  /** Writes text, bytes and more text, in one system call when they are small. */
-  writeJoined(before: string, bytes: Buffer, after: string): boolean {
-    const length = before.length + bytes.length + after.length;
-    if (this.#queuedBytes > 0 || bytes.length > JOIN_BYTES || length > OUT.length) {
+  /** Writes text, `bytes[start, end)` and more text, in one system call when they are small. */
+  // biome-ignore lint/complexity/useMaxParams: a view of the bytes would cost more than the write of a small one
+  writeJoined(before: string, bytes: Buffer, start: number, end: number, after: string): boolean {
+    const length = before.length + end - start + after.length;
+    if (this.#queuedBytes > 0 || length > OUT.length) {
       this.writeText(before);
-      const isOpen = this.writeBytes(bytes);
+      const isOpen = this.writeBytes(bytes.subarray(start, end));
       return after === "" ? isOpen : this.writeText(after);
     }
-    let at = OUT.latin1Write(before, 0);
-    OUT.set(bytes, at);
-    at += bytes.length;
-    if (after !== "") OUT.latin1Write(after, at);
+    const bodyAt = OUT.latin1Write(before, 0);
+    bytes.copy(OUT, bodyAt, start, end);
+    if (after !== "") OUT.latin1Write(after, length - after.length);
+    return this.#writeOut(length);
+  }
+
+  /** Writes a chunk: its size line, its bytes and the CRLF after them. */
+  writeChunk(sizeLine: string, bytes: Buffer): boolean {
+    const length = sizeLine.length + bytes.length + 2;
+    if (this.#queuedBytes > 0 || length > OUT.length) {
+      this.writeText(sizeLine);
+      this.writeBytes(bytes);
+      return this.writeText("\r\n");
+    }
+    const at = OUT.latin1Write(sizeLine, 0);
+    bytes.copy(OUT, at);
+    OUT[length - 2] = 13;
+    OUT[length - 1] = 10;
+    return this.#writeOut(length);
+  }
+
+  /** Writes the first `length` bytes of OUT, which is free again afterwards. */
+  #writeOut(length: number): boolean {
     const taken = this.socket.write(OUT, 0, length);
     if (taken === length || taken < 0) return true;
     return this.#keep(Buffer.from(OUT.subarray(taken, length)));

@@ -8,6 +8,7 @@
  *        Words that several processes write are Int32 and go through Atomics.
  * note   the file is sparse: only slots in use take memory
  */
+import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
 import { closeSync, ftruncateSync, linkSync, openSync, readdirSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,12 +29,12 @@ export class Zone {
   readonly path: string;
   /** Time of each worker's last sign of life, in ms since the epoch (Float64, one writer each). */
   readonly heartbeats: Float64Array;
-  readonly #bytes: Uint8Array;
+  readonly #base: Pointer;
 
-  private constructor(path: string, bytes: Uint8Array) {
+  private constructor(path: string, base: Pointer) {
     this.path = path;
-    this.#bytes = bytes;
-    this.heartbeats = new Float64Array(bytes.buffer, bytes.byteOffset, MAX_WORKERS);
+    this.#base = base;
+    this.heartbeats = new Float64Array(toArrayBuffer(base, 0, MAX_WORKERS * 8));
   }
 
   /** Makes a new zone, empty; the caller removes it with `remove`. */
@@ -56,14 +57,21 @@ export class Zone {
     return Zone.open(own);
   }
 
+  /** Maps the zone for good: afterwards the process may lose the right to open it. */
   static open(path: string): Zone {
-    return new Zone(path, Bun.mmap(path, { shared: true }));
+    const file = openSync(path, "r+");
+    const base = mapShared(file, ZONE_BYTES);
+    closeSync(file);
+    if (base === undefined) throw new Error(`cannot map ${path}`);
+    return new Zone(path, base);
   }
 
-  /** The counter slots of one worker. */
-  row(worker: number): Float64Array {
-    const start = this.#bytes.byteOffset + HEADER_BYTES + worker * ROW_BYTES;
-    return new Float64Array(this.#bytes.buffer, start, ROW_SLOTS);
+  /**
+   * The first counter slots of one worker's row. Ask for no more than are needed: the collector takes mapped
+   * memory for its own and lets garbage grow in proportion.
+   */
+  row(worker: number, slots = ROW_SLOTS): Float64Array {
+    return new Float64Array(toArrayBuffer(this.#base, HEADER_BYTES + worker * ROW_BYTES, slots * 8));
   }
 
   /** Takes the name away; processes that have it mapped go on using it. */
@@ -74,6 +82,21 @@ export class Zone {
       // already gone: somebody cleaned /dev/shm, and the mapping does not need the name
     }
   }
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 2 ** 64 - 1;
+
+/** mmap(2); Bun.mmap maps whole files only as one buffer, which would count 2 GiB as garbage to come. */
+function mapShared(file: number, bytes: number): Pointer | undefined {
+  const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
+  const { symbols } = dlopen(name, {
+    mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+  });
+  const base = symbols.mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, file, 0);
+  const address = Number(base ?? MAP_FAILED);
+  return address >= MAP_FAILED || address < 0 ? undefined : (address as Pointer);
 }
 
 const newPath = () => join(zoneFolder(), `${PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`);

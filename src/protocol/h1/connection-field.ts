@@ -31,11 +31,13 @@ export const HOP_BY_HOP = fieldMask(
 
 export function readConnection(fields: Fields): number {
   if (!fields.has(CONNECTION)) return 0;
-  const value = fields.joined(CONNECTION) as string;
-  if (value === "keep-alive") return CONNECTION_KEEP_ALIVE;
-  if (value === "close") return CONNECTION_CLOSE;
+  const index = fields.indexOf(CONNECTION);
+  if (fields.indexOf(CONNECTION, index + 1) === -1) {
+    if (fields.isValue(index, "keep-alive")) return CONNECTION_KEEP_ALIVE;
+    if (fields.isValue(index, "close")) return CONNECTION_CLOSE;
+  }
   let bits = 0;
-  for (const part of value.split(",")) bits |= takeOption(part.trim().toLowerCase(), fields);
+  for (const part of (fields.joined(CONNECTION) as string).split(",")) bits |= takeOption(part.trim().toLowerCase(), fields);
   return bits;
 }
 

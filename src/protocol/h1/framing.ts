@@ -85,10 +85,12 @@ function declaredFraming(fields: Fields, isHttp10: boolean, undeclared: Framing)
 /** Length from one or more Content-Length values; they must all be the same digits (§6.3 rule 5). */
 function lengthFraming(fields: Fields): Framing | Failure {
   const index = fields.indexOf(CONTENT_LENGTH);
-  const first = fields.valueAt(index);
-  const length = digitsOf(first);
-  if (length === -1 && !first.includes(",")) return refuse("h1_bad_field", `content-length ${first}`);
-  if (length !== -1 && fields.indexOf(CONTENT_LENGTH, index + 1) === -1) return length;
+  const length = fields.digitsAt(index, MAX_LENGTH_DIGITS);
+  if (fields.indexOf(CONTENT_LENGTH, index + 1) === -1) {
+    if (length !== -1) return length;
+    const only = fields.valueAt(index);
+    if (!only.includes(",")) return refuse("h1_bad_field", `content-length ${only}`);
+  }
   const all = (fields.joined(CONTENT_LENGTH) ?? "").split(",").map((part) => part.trim());
   const same = all.every((value) => value === all[0]);
   if (!same) return refuse("h1_length_conflict", all.join());

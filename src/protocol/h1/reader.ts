@@ -6,7 +6,8 @@
  * in     `feed(bytes)` in any cut, `endOfInput()` at FIN
  * out    `next()` → an EVENT code; what it brought stands in the public fields until the next call
  * fails  EVENT_FAILED is the last event, after everything that was understood before it
- * rule   `body` is a view into what was fed; the reader may move bytes inside of it
+ * rule   body bytes are `bodyBytes[bodyStart, bodyEnd)`, inside of what was fed; `body` makes a view of them,
+ *        which costs more than a small body itself. The reader may move bytes inside of what it was fed.
  * spec   RFC 9112
  */
 import {
@@ -39,7 +40,7 @@ import { RequestLine, StatusLine } from "./start-line.ts";
 export const EVENT_MORE = 0;
 /** A head: `fields`, the start line's parts and the body's framing are set. */
 export const EVENT_HEAD = 1;
-/** Body bytes: `body`. */
+/** Body bytes: `bodyBytes[bodyStart, bodyEnd)`, or `body`. */
 export const EVENT_BODY = 2;
 /** The message is complete; `trailers` are set. */
 export const EVENT_END = 3;
@@ -66,7 +67,8 @@ export class Reader {
   readonly statusLine = new StatusLine();
   bodyKind: BodyKind = BODY_NONE;
   bodyLength = LENGTH_UNKNOWN;
-  body: Buffer = NOTHING;
+  bodyStart = 0;
+  bodyEnd = 0;
   /** Trailer field lines, checked; forbidden ones left out. */
   trailers = "";
   failure: Failure | undefined;
@@ -113,13 +115,23 @@ export class Reader {
     return this.#end - this.#position;
   }
 
+  /** The buffer that holds the body bytes of the last EVENT_BODY. */
+  get bodyBytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** The body bytes of the last EVENT_BODY, alone. */
+  get body(): Buffer {
+    const isWhole = this.bodyStart === 0 && this.bodyEnd === this.#bytes.length;
+    return isWhole ? this.#bytes : this.#bytes.subarray(this.bodyStart, this.bodyEnd);
+  }
+
   /** Between two messages: lets go of the bytes read, so that an idle connection holds none. */
   release(): void {
     if (!this.isIdle) return;
     this.#bytes = NOTHING;
     this.#position = 0;
     this.#end = 0;
-    this.body = NOTHING;
     this.#head.startHead(0);
   }
 
@@ -218,8 +230,8 @@ export class Reader {
     if (result !== SCAN_DONE) return this.#failHead(head.failure as Failure);
     const text = this.#bytes.latin1Slice(head.headStart, head.position);
     head.fields.bind(text, head.startLineEnd + 2, text.length - 2);
-    const line = text.slice(0, head.startLineEnd);
-    const failure = this.#isRequest ? this.#openRequest(line) : this.#openResponse(line);
+    const lineEnd = head.headStart + head.startLineEnd;
+    const failure = this.#isRequest ? this.#openRequest(lineEnd) : this.#openResponse(lineEnd);
     if (failure === undefined) return EVENT_HEAD;
     this.#state = FAILED;
     this.failure = failure;
@@ -252,9 +264,9 @@ export class Reader {
     return this.#position < this.#end;
   }
 
-  #openRequest(line: string): Failure | undefined {
-    const code = this.requestLine.read(line);
-    if (code !== undefined) return fail(code, line.slice(0, 100));
+  #openRequest(lineEnd: number): Failure | undefined {
+    const code = this.requestLine.read(this.#bytes, this.#head.headStart, lineEnd);
+    if (code !== undefined) return fail(code, this.fields.text.slice(0, 100));
     const { isHttp10 } = this.requestLine;
     const hostIndex = this.fields.indexOf(HOST);
     if (hostIndex === -1) {
@@ -266,8 +278,10 @@ export class Reader {
     return undefined;
   }
 
-  #openResponse(line: string): Failure | undefined {
-    if (!this.statusLine.read(line)) return fail("h1_response_head", line.slice(0, 100));
+  #openResponse(lineEnd: number): Failure | undefined {
+    if (!this.statusLine.read(this.#bytes, this.#head.headStart, lineEnd)) {
+      return fail("h1_response_head", this.fields.text.slice(0, 100));
+    }
     const { status, isHttp10 } = this.statusLine;
     const framing = responseFraming(this.fields, status, this.#method, isHttp10);
     if (typeof framing !== "number") return framing;
@@ -312,8 +326,8 @@ export class Reader {
   }
 
   #giveBody(end: number): ReaderEvent {
-    const isWhole = this.#position === 0 && end === this.#bytes.length;
-    this.body = isWhole ? this.#bytes : this.#bytes.subarray(this.#position, end);
+    this.bodyStart = this.#position;
+    this.bodyEnd = end;
     this.#position = end;
     return EVENT_BODY;
   }
@@ -325,7 +339,8 @@ export class Reader {
       chunks.decode(this.#bytes, start, this.#end);
       this.#position = chunks.position;
       if (chunks.dataEnd > start) {
-        this.body = this.#bytes.subarray(start, chunks.dataEnd);
+        this.bodyStart = start;
+        this.bodyEnd = chunks.dataEnd;
         return EVENT_BODY;
       }
     }

@@ -23,23 +23,27 @@ const CONNECTION_LINES: Readonly<Record<ConnectionOption, string>> = {
   upgrade: "Connection: upgrade\r\n",
 };
 
+/** Status lines with their standard reason, by status. */
 const STATUS_LINES: string[] = [];
 
 /** `HTTP/1.1 200 OK\r\n`; a reason that is not the standard one is passed on as it came. */
 function statusLine(status: number, reason: string): string {
-  const standard = STATUS_LINES[status];
-  if (standard !== undefined && standard.length === reason.length + 15 && standard.startsWith(reason, 13)) {
-    return standard;
-  }
-  const line = `HTTP/1.1 ${status} ${reason}\r\n`;
-  if (reason === reasonOf(status)) STATUS_LINES[status] = line;
-  return line;
+  if (reason !== reasonOf(status)) return `HTTP/1.1 ${status} ${reason}\r\n`;
+  STATUS_LINES[status] ??= `HTTP/1.1 ${status} ${reason}\r\n`;
+  return STATUS_LINES[status];
 }
+
+/** Lines for short bodies, which are most, are made once. */
+const LENGTH_LINES: string[] = [];
+const MAX_LENGTH_LINES = 4096;
 
 /** The field line that declares the body, or "". */
 function framingLine(kind: BodyKind, length: number): string {
   if (kind === BODY_STREAM) return "Transfer-Encoding: chunked\r\n";
-  return length >= 0 ? `Content-Length: ${length}\r\n` : "";
+  if (length < 0) return "";
+  if (length >= MAX_LENGTH_LINES) return `Content-Length: ${length}\r\n`;
+  LENGTH_LINES[length] ??= `Content-Length: ${length}\r\n`;
+  return LENGTH_LINES[length];
 }
 
 /** `lines` are field lines with Host among them; a `length` of 0 is declared, -1 is not. */
