@@ -71,6 +71,7 @@ function runTests(args) {
     }
     child.on("exit", (code) => {
       clearTimeout(timer);
+      killAll(); // what a test that threw has left running
       resolve({ code, isLate });
     });
     child.on("error", () => resolve({ code: 1, isLate: false }));

@@ -1,7 +1,7 @@
 /**
  * Making connections: how failures are told, and unix sockets.
  */
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ afterEach(() => {
   stop();
   stop = () => undefined;
 });
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Where a failed connect is told: the code of the promise, and that of connectError. */
 async function failureOf(target: { hostname: string; port: number } | { unix: string }) {

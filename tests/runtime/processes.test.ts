@@ -1,14 +1,14 @@
 /**
  * Between processes: shared memory, signals, messages.
  */
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weir-runtime-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function script(name: string, text: string): string {
   const file = join(folder, name);

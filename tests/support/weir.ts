@@ -4,6 +4,7 @@
  * in     YAML; listeners bind `127.0.0.1:0`. One worker and an admin listener on port 0 are added unless
  *        the text has `server:` or `admin:` at its top level
  * out    the ports really bound, asked from the admin API
+ * rule   stop it in `finally`: `bun test` runs no exit handlers; what is left ends with `npm test`, not before
  * fails  throws with the program's own stderr when it does not become ready
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -47,11 +48,6 @@ export interface Weir {
 
 type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
 
-const running = new Set<Child>();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
-
 function complete(yaml: string): string {
   let text = yaml.endsWith("\n") ? yaml : `${yaml}\n`;
   if (!/^server:/m.test(text)) text += "server: { workers: 1 }\n";
@@ -83,7 +79,6 @@ export async function startWeir(yaml: string, options: WeirOptions = {}): Promis
     stdout: "pipe",
     stderr: "pipe",
   });
-  running.add(child);
   const weir = new RunningWeir(child, folder, file);
   try {
     await weir.ready();
@@ -187,7 +182,6 @@ class RunningWeir implements Weir {
       this.#child.kill("SIGKILL");
       return await this.#child.exited;
     } finally {
-      running.delete(this.#child);
       rmSync(this.folder, { recursive: true, force: true });
     }
   }
