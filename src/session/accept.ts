@@ -4,7 +4,7 @@
  * why    whether to take a connection at all, and who is on the other end, is settled before a protocol
  *        machine is built for it
  * rule   when limits.connections is reached the newest is told so and closed: those already open go on. A peer
- *        that must send a PROXY header sends it first, within timeouts.head, or is closed
+ *        that must send a PROXY header sends it first, within timeouts.handshake, or is closed
  */
 import { LISTENER } from "../observe/metrics.table.ts";
 import { type ProxyHeader, readProxyHeader } from "../protocol/proxy-line.ts";
@@ -89,7 +89,7 @@ class ProxiedStart implements AcceptedSession, Timed {
     this.#listener = listener;
     this.#peer = peer;
     this.#services = services;
-    services.wheel.schedule(this, clock.nowMs + listener.timeouts.headMs);
+    services.wheel.schedule(this, clock.nowMs + listener.timeouts.handshakeMs);
   }
 
   onData(bytes: Buffer): void {

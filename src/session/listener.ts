@@ -20,6 +20,8 @@ export interface ListenerLimits {
 }
 
 export interface ListenerTimeouts {
+  /** For the PROXY protocol header. */
+  readonly handshakeMs: number;
   readonly headMs: number;
   readonly bodyMs: number;
   readonly idleMs: number;
