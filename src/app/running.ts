@@ -138,8 +138,9 @@ export class Running {
     };
   }
 
-  /** Prometheus text. */
+  /** Prometheus text, "" when `observe.metrics` is off. */
   metrics(facts: RunningFacts, isReady: boolean): string {
+    if (facts.config?.observe.metrics === false) return "";
     const workers = this.workers.facts();
     const extra = processMetrics({
       program: PROGRAM,
