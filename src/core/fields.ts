@@ -1,25 +1,31 @@
 /**
  * Fields: the header fields of one message, as they arrived.
  *
- * why    a proxy forwards nearly every field untouched, so they stay one text with marks in it:
- *        nothing is split, lower-cased or rebuilt unless somebody asks for that field
- * shape  `text` holds lines `Name: value\r\n` between `start` and `end`; four marks and an id a field;
- *        `low`/`high` say at once which known fields are present
- * rule   whoever fills it (a protocol reader) has checked every name and value; values are trimmed by
- *        their marks. Removing a field only marks it dropped; added fields are appended lines.
+ * why    a proxy forwards nearly every field untouched, so they stay the bytes they were, with marks in them:
+ *        nothing is split, lower-cased or made a string unless somebody asks for that field
+ * shape  `bytes` holds lines `Name: value\r\n` between `start` and `end`; four marks and an id a field, all marks
+ *        counted from `base`; `low`/`high` say at once which known fields are present
+ * rule   whoever fills it (a protocol reader) has checked every name and value; values are trimmed by their
+ *        marks. Removing a field only marks it dropped; added fields are text appended at the end.
  * note   a reader reuses its Fields for its next message: keep strings taken from it, not the object
  */
+import { LOWER } from "./bytes.ts";
 import { ID_DROPPED, ID_UNKNOWN } from "./field-names.table.ts";
 import { fieldIdAt, fieldIdOf } from "./field-names.ts";
+import type { Out } from "./out.ts";
 
 const MARKS_PER_FIELD = 4;
-const FIRST_CAPACITY = 32;
+const FIRST_CAPACITY = 24;
+const DROPPED_BIT = 1 << (ID_DROPPED - 32);
+const NO_BYTES = Buffer.alloc(0);
 
 export class Fields {
-  text = "";
-  /** Where the first field line starts in `text`. */
+  bytes: Buffer = NO_BYTES;
+  /** Where the message starts in `bytes`. */
+  base = 0;
+  /** Where the first field line starts, from `base`. */
   start = 0;
-  /** Just past the last field line's CRLF. */
+  /** Just past the last field line's CRLF, from `base`. */
   end = 0;
   count = 0;
   /** Bit `id` is set when a field with that id (under 32) is present. */
@@ -31,9 +37,10 @@ export class Fields {
   #marks = new Int32Array(FIRST_CAPACITY * MARKS_PER_FIELD);
   #ids = new Uint8Array(FIRST_CAPACITY);
 
-  /** Forgets every field; marks come first, `bind` gives them their text. */
+  /** Forgets every field; marks come first, `bind` gives them their bytes. */
   reset(): void {
-    this.text = "";
+    this.bytes = NO_BYTES;
+    this.base = 0;
     this.start = 0;
     this.end = 0;
     this.count = 0;
@@ -42,7 +49,7 @@ export class Fields {
     this.added = "";
   }
 
-  /** Adds the marks of one field: all are offsets into the text that `bind` will set. */
+  /** Adds the marks of one field: all are offsets from the `base` that `bind` will set. */
   // biome-ignore lint/complexity/useMaxParams: five numbers a field, and no object per field on the hot path
   mark(lineStart: number, nameEnd: number, valueStart: number, valueEnd: number, id: number): void {
     const index = this.count++;
@@ -58,8 +65,11 @@ export class Fields {
     else this.high |= 1 << (id - 32);
   }
 
-  bind(text: string, start: number, end: number): void {
-    this.text = text;
+  /** Gives the marks their bytes. The bytes must not change while the fields are in use. */
+  // biome-ignore lint/complexity/useMaxParams: where the message is, and where in it the fields are
+  bind(bytes: Buffer, base: number, start: number, end: number): void {
+    this.bytes = bytes;
+    this.base = base;
     this.start = start;
     this.end = end;
   }
@@ -69,13 +79,18 @@ export class Fields {
   }
 
   nameAt(index: number): string {
-    const at = index * MARKS_PER_FIELD;
-    return this.text.slice(this.#marks[at], this.#marks[at + 1]);
+    return this.#slice(index * MARKS_PER_FIELD, 0);
   }
 
   valueAt(index: number): string {
-    const at = index * MARKS_PER_FIELD;
-    return this.text.slice(this.#marks[at + 2], this.#marks[at + 3]);
+    return this.#slice(index * MARKS_PER_FIELD, 2);
+  }
+
+  /** Text between two marks of a field. */
+  #slice(at: number, from: number): string {
+    const { base } = this;
+    const marks = this.#marks;
+    return this.bytes.latin1Slice(base + (marks[at + from] as number), base + (marks[at + from + 1] as number));
   }
 
   /** True when the value of field `index` is exactly `text`. cost: no string is made */
@@ -83,8 +98,10 @@ export class Fields {
     const at = index * MARKS_PER_FIELD;
     const start = this.#marks[at + 2] as number;
     if ((this.#marks[at + 3] as number) - start !== text.length) return false;
+    const first = this.base + start;
+    const { bytes } = this;
     for (let offset = 0; offset < text.length; offset++) {
-      if (this.text.charCodeAt(start + offset) !== text.charCodeAt(offset)) return false;
+      if (bytes[first + offset] !== text.charCodeAt(offset)) return false;
     }
     return true;
   }
@@ -92,12 +109,12 @@ export class Fields {
   /** The number that field `index` writes in at most `maxDigits` digits and nothing else, or -1. */
   digitsAt(index: number, maxDigits: number): number {
     const at = index * MARKS_PER_FIELD;
-    const start = this.#marks[at + 2] as number;
-    const end = this.#marks[at + 3] as number;
+    const start = this.base + (this.#marks[at + 2] as number);
+    const end = this.base + (this.#marks[at + 3] as number);
     if (end === start || end - start > maxDigits) return -1;
     let value = 0;
     for (let offset = start; offset < end; offset++) {
-      const digit = this.text.charCodeAt(offset) - 48;
+      const digit = (this.bytes[offset] as number) - 48;
       if (digit < 0 || digit > 9) return -1;
       value = value * 10 + digit;
     }
@@ -149,17 +166,12 @@ export class Fields {
     if (id !== ID_UNKNOWN && !this.has(id)) return;
     for (let index = 0; index < this.count; index++) {
       if (this.#ids[index] === id && (id !== ID_UNKNOWN || this.#isNamed(index, lowerName))) {
-        this.dropAt(index);
+        this.#ids[index] = ID_DROPPED;
+        this.high |= DROPPED_BIT;
       }
     }
     if (id < 32) this.low &= ~(1 << id);
     else if (id < ID_DROPPED) this.high &= ~(1 << (id - 32));
-  }
-
-  /** Takes out one field; `has` may go on saying yes for its id until `drop` clears it. */
-  dropAt(index: number): void {
-    this.#ids[index] = ID_DROPPED;
-    this.high |= 1 << (ID_DROPPED - 32);
   }
 
   /** Adds a field; the caller has checked that name and value are legal. */
@@ -168,28 +180,38 @@ export class Fields {
   }
 
   /**
-   * The lines to send on: all but the dropped ones and those whose known id is in the mask, then the
-   * added ones. cost: one slice when nothing is left out, else one for each run kept
+   * Writes the lines to send on: all but the dropped ones and those whose known id is in the mask, then the
+   * added ones. cost: one copy when nothing is left out, else one for each run kept
    */
-  linesWithout(low: number, high: number): string {
-    const highWithDropped = high | (1 << (ID_DROPPED - 32));
-    if ((this.low & low) === 0 && (this.high & highWithDropped) === 0) {
-      return this.text.slice(this.start, this.end) + this.added;
-    }
-    let out = "";
+  writeTo(out: Out, low: number, high: number): void {
+    const { bytes, base } = this;
+    const highMask = high | DROPPED_BIT;
     let from = this.start;
-    for (let index = 0; index < this.count; index++) {
-      const id = this.#ids[index] as number;
-      if (((id < 32 ? low >>> id : highWithDropped >>> (id - 32)) & 1) === 0) continue;
-      const lineStart = this.#marks[index * MARKS_PER_FIELD] as number;
-      if (lineStart > from) out += this.text.slice(from, lineStart);
-      from = index + 1 < this.count ? (this.#marks[(index + 1) * MARKS_PER_FIELD] as number) : this.end;
+    if ((this.low & low) !== 0 || (this.high & highMask) !== 0) {
+      for (let index = 0; index < this.count; index++) {
+        const id = this.#ids[index] as number;
+        if (((id < 32 ? low >>> id : highMask >>> (id - 32)) & 1) === 0) continue;
+        const lineStart = this.#marks[index * MARKS_PER_FIELD] as number;
+        if (lineStart > from) out.copy(bytes, base + from, base + lineStart);
+        from = index + 1 < this.count ? (this.#marks[(index + 1) * MARKS_PER_FIELD] as number) : this.end;
+      }
     }
-    if (from < this.end) out += this.text.slice(from, this.end);
-    return out + this.added;
+    if (from < this.end) out.copy(bytes, base + from, base + this.end);
+    if (this.added !== "") out.text(this.added);
   }
 
-  /** Name and value pairs that `linesWithout(0, 0)` would send, for tests and slow paths. */
+  /** The lines that `writeTo` writes, as text: for everything but the hot path. */
+  linesWithout(low: number, high: number): string {
+    let lines = "";
+    for (let index = 0; index < this.count; index++) {
+      const id = this.#ids[index] as number;
+      const isOut = id === ID_DROPPED || ((id < 32 ? low >>> id : high >>> (id - 32)) & 1) === 1;
+      if (!isOut) lines += `${this.nameAt(index)}: ${this.valueAt(index)}\r\n`;
+    }
+    return lines + this.added;
+  }
+
+  /** Name and value pairs of the fields that are left, for tests and slow paths. */
   entries(): [name: string, value: string][] {
     return this.linesWithout(0, 0)
       .split("\r\n")
@@ -202,8 +224,13 @@ export class Fields {
 
   #isNamed(index: number, lowerName: string): boolean {
     const at = index * MARKS_PER_FIELD;
-    const length = (this.#marks[at + 1] as number) - (this.#marks[at] as number);
-    return length === lowerName.length && this.nameAt(index).toLowerCase() === lowerName;
+    const start = this.#marks[at] as number;
+    if ((this.#marks[at + 1] as number) - start !== lowerName.length) return false;
+    const first = this.base + start;
+    for (let offset = 0; offset < lowerName.length; offset++) {
+      if (LOWER[this.bytes[first + offset] as number] !== lowerName.charCodeAt(offset)) return false;
+    }
+    return true;
   }
 
   #grow(): void {
@@ -226,6 +253,6 @@ export function fieldsOfLines(lines: string): Fields {
     fields.mark(start, colon, colon + 2, end, fieldIdAt(bytes, start, colon));
     start = end + 2;
   }
-  fields.bind(lines, 0, lines.length);
+  fields.bind(bytes, 0, 0, bytes.length);
   return fields;
 }

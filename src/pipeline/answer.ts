@@ -7,11 +7,10 @@
  */
 import { BODY_LENGTH, BODY_NONE } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
-import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import { fieldIdOf } from "../core/field-names.ts";
 import { fieldsOfLines } from "../core/fields.ts";
-import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
-import { applyEdits, type CompiledEdits } from "../route/edits.ts";
+import { applyEdits } from "../route/edits.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { LocalAnswer, Planned } from "./plan.ts";
@@ -19,9 +18,6 @@ import type { LocalAnswer, Planned } from "./plan.ts";
 const ACCEPT = fieldIdOf("accept");
 const DATE = fieldIdOf("date");
 const UPGRADE = fieldIdOf("upgrade");
-const LENGTH = fieldMask("content-length");
-const DROP_LOW = HOP_BY_HOP.low | LENGTH.low;
-const DROP_HIGH = HOP_BY_HOP.high | LENGTH.high;
 /** A request body up to this size is read and forgotten before a local answer; nginx discards likewise. */
 const MAX_FORGOTTEN_BYTES = 64 * 1024;
 
@@ -37,28 +33,22 @@ export function answer(exchange: Planned): NextOf<"answer"> {
 }
 
 function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
-  const { plan, status } = exchange;
-  const lines = responseLines(exchange);
+  const { plan, status, downstream } = exchange;
+  const edits = plan.route?.responseEdits;
+  if (edits !== undefined) applyEdits(exchange.responseFields, edits);
+  if (!exchange.responseFields.has(DATE)) exchange.sentAdded = dateLine(exchange);
   exchange.sentStatus = status;
   if (status === 101) {
-    exchange.downstream.sendSwitch(exchange, `${lines}Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`);
-    exchange.downstream.resumeRequest(exchange);
+    exchange.sentAdded += `Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`;
+    downstream.sendSwitch(exchange);
+    downstream.resumeRequest(exchange);
     return "relay";
   }
   exchange.sentBodyKind = exchange.responseBodyKind;
   exchange.sentBodyLength = exchange.responseBodyLength;
-  const isOpen = exchange.downstream.sendHead(exchange, lines, plan.isEnd);
+  const isOpen = downstream.sendHead(exchange, plan.isEnd);
   if (!isOpen) exchange.upstream?.pauseResponse();
   return "relay";
-}
-
-/** The endpoint's fields that pass, with the route's edits and a Date if there was none. */
-function responseLines(exchange: Planned): string {
-  const { plan, responseFields: fields } = exchange;
-  const edits = plan.route?.responseEdits;
-  if (edits !== undefined) applyEdits(fields, edits);
-  const lines = fields.linesWithout(DROP_LOW, DROP_HIGH);
-  return fields.has(DATE) ? lines : lines + dateLine(exchange);
 }
 
 function dateLine(exchange: Planned): string {
@@ -67,10 +57,11 @@ function dateLine(exchange: Planned): string {
 }
 
 function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> {
-  const { plan, downstream } = exchange;
   const { status, body } = local;
-  const edits = plan.route?.responseEdits;
-  const lines = edits === undefined ? local.lines : withEdits(local.lines, edits);
+  const edits = exchange.plan.route?.responseEdits;
+  exchange.responseFields = fieldsOfLines(local.lines);
+  if (edits !== undefined) applyEdits(exchange.responseFields, edits);
+  exchange.sentAdded = dateLine(exchange);
   exchange.sentStatus = status;
   exchange.reason = reasonOf(status);
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304 && body.length > 0;
@@ -79,14 +70,8 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
   exchange.first = hasBody ? body : undefined;
   exchange.firstStart = 0;
   exchange.firstEnd = body.length;
-  downstream.sendHead(exchange, lines + dateLine(exchange), true);
+  exchange.downstream.sendHead(exchange, true);
   return "relay";
-}
-
-function withEdits(lines: string, edits: CompiledEdits): string {
-  const fields = fieldsOfLines(lines);
-  applyEdits(fields, edits);
-  return fields.linesWithout(0, 0);
 }
 
 function shouldAwaitRequest(exchange: Planned): boolean {

@@ -70,7 +70,7 @@ function ask(
     fields.mark(start, start + colon, start + colon + 2, start + line.length, id);
     text += `${line}\r\n`;
   }
-  fields.bind(text, 0, text.length);
+  fields.bind(Buffer.from(text, "latin1"), 0, 0, text.length);
   exchange.requestFields = fields;
   return openFile(action, path.split("?")[0] as string, exchange);
 }

@@ -42,7 +42,7 @@ const PSEUDONYM = "weir";
 export function forward(exchange: Planned): NextOf<"forward"> {
   const { plan } = exchange;
   const endpoint = plan.endpoint as Endpoint;
-  if (exchange.upstreamLines === "") compose(exchange, plan.route as Route, endpoint);
+  if (exchange.upstreamAdded === "") compose(exchange, plan.route as Route, endpoint);
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
@@ -61,7 +61,7 @@ function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
   exchange.timeouts = route.timeouts;
   exchange.upstreamMethod = exchange.method;
   exchange.upstreamTarget = targetOf(exchange, route);
-  exchange.upstreamLines = upstreamLines(exchange, route, endpoint.name);
+  composeFields(exchange, route, endpoint.name);
 }
 
 /** Path and query as an endpoint gets them. Public for `weir explain`. */
@@ -71,28 +71,37 @@ export function targetOf(exchange: Planned, route: Route): string {
   return exchange.query === "" ? path : `${path}?${exchange.query}`;
 }
 
-/** The field lines that an endpoint gets. Public for `weir explain`. */
-export function upstreamLines(exchange: Planned, route: Route, endpointName: string): string {
-  const fields = exchange.requestFields;
-  const { requestEdits, hostRewrite } = route;
-  if (requestEdits !== undefined) applyEdits(fields, requestEdits);
-  let low = DROP_LOW;
-  let high = DROP_HIGH;
-  let host = "";
-  if (hostRewrite !== undefined || exchange.host === "") {
-    low |= HOST_MASK.low;
-    host = `Host: ${hostRewrite ?? (exchange.authority || endpointName)}\r\n`;
-  } else if (!exchange.isPathAsSent && exchange.authority !== "") {
-    low |= HOST_MASK.low; // an absolute target has told the authority; Host says the same from now on
-    host = `Host: ${exchange.authority}\r\n`;
-  }
-  if (exchange.isHttp10) low |= EXPECT_MASK.low;
+/** Decides which fields an endpoint gets. */
+function composeFields(exchange: Planned, route: Route, endpointName: string): void {
+  const { requestEdits } = route;
+  if (requestEdits !== undefined) applyEdits(exchange.requestFields, requestEdits);
   const isTrusted = exchange.downstream.isTrusted;
-  const about = isTrusted ? aboutTrusted(exchange) : aboutClient(exchange);
   const said = isTrusted ? SAID_ANEW : ABOUT_CLIENT;
-  const kept = fields.linesWithout(low | said.low, high | said.high);
-  if (requestEdits === undefined) return host + kept + about;
-  return host + kept + withoutNames(about, requestEdits.names);
+  const host = hostLine(exchange, route, endpointName);
+  const about = isTrusted ? aboutTrusted(exchange) : aboutClient(exchange);
+  exchange.upstreamDropLow = said.low;
+  exchange.upstreamDropHigh = said.high;
+  if (host !== "") exchange.upstreamDropLow |= HOST_MASK.low;
+  if (exchange.isHttp10) exchange.upstreamDropLow |= EXPECT_MASK.low;
+  exchange.upstreamAdded = host + (requestEdits === undefined ? about : withoutNames(about, requestEdits.names));
+}
+
+/** A Host line of our own, where the client's may not or need not pass; else "". */
+function hostLine(exchange: Planned, { hostRewrite }: Route, endpointName: string): string {
+  if (hostRewrite !== undefined) return `Host: ${hostRewrite}\r\n`;
+  if (exchange.host === "") return `Host: ${exchange.authority || endpointName}\r\n`;
+  // an absolute target has told the authority; Host says the same from now on
+  return exchange.isTargetAbsolute ? `Host: ${exchange.authority}\r\n` : "";
+}
+
+/** The field lines that an endpoint gets, as text: for `weir explain`. */
+export function upstreamLines(exchange: Planned, route: Route, endpointName: string): string {
+  composeFields(exchange, route, endpointName);
+  const kept = exchange.requestFields.linesWithout(
+    DROP_LOW | exchange.upstreamDropLow,
+    DROP_HIGH | exchange.upstreamDropHigh,
+  );
+  return kept + exchange.upstreamAdded;
 }
 
 function aboutClient(exchange: Planned): string {

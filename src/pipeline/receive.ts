@@ -45,6 +45,7 @@ function understand(exchange: Planned, site: Site): Failure | undefined {
   if (path === undefined) return fail("bad_path", target.path.slice(0, 100));
   exchange.path = path;
   exchange.query = target.query;
+  exchange.isTargetAbsolute = target.form === "absolute";
   return exchange.requestFields.has(EXPECT) ? understandExpect(exchange) : undefined;
 }
 

@@ -18,7 +18,7 @@ function fieldsOf(lines: readonly string[]): Fields {
     fields.mark(start, start + colon, start + colon + 2, start + line.length, id);
     text += `${line}\r\n`;
   }
-  fields.bind(text, 0, text.length);
+  fields.bind(Buffer.from(text, "latin1"), 0, 0, text.length);
   return fields;
 }
 

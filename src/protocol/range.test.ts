@@ -89,7 +89,7 @@ describe("If-Range (RFC 9110 §13.1.5)", () => {
       text += `${name}: ${value}\r\n`;
       fields.mark(start, start + name.length, start + name.length + 2, text.length - 2, fieldIdOf(name));
     }
-    fields.bind(text, 0, text.length);
+    fields.bind(Buffer.from(text, "latin1"), 0, 0, text.length);
     const choice = chooseRanges(fields, 10, { etag, modifiedAtMs }, modifiedAtMs + ageMs);
     expect(choice).toEqual(isPart ? [{ first: 0, last: 1 }] : "whole");
   });

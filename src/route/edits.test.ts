@@ -15,7 +15,7 @@ function edited(edits: Partial<HeaderEdits>): string[] {
     fields.mark(start, start + colon, start + colon + 2, start + line.length, id);
     text += `${line}\r\n`;
   }
-  fields.bind(text, 0, text.length);
+  fields.bind(Buffer.from(text, "latin1"), 0, 0, text.length);
   const compiled = compileEdits({ set: [], add: [], remove: [], ...edits });
   if (compiled !== undefined) applyEdits(fields, compiled);
   return fields.linesWithout(0, 0).split("\r\n").slice(0, -1);

@@ -26,7 +26,7 @@ function fieldsOf(lines: readonly string[]): Fields {
     fields.mark(start, start + colon, valueStart, start + line.length, fieldIdOf(name.toLowerCase()));
     text += `${line}\r\n`;
   }
-  fields.bind(text, 0, text.length);
+  fields.bind(Buffer.from(text, "latin1"), 0, 0, text.length);
   return fields;
 }
 

@@ -36,11 +36,12 @@ export interface Downstream {
   /** Sends a 1xx head; `lines` are field lines. Ignored for clients that cannot take one. */
   sendInterim(exchange: Exchange, status: number, lines: string): void;
   /**
-   * Sends the response head, framed by `exchange.sentBodyKind` and `sentBodyLength`, and with it the body bytes
-   * that stand in `exchange.first`, in one write where that is possible. `isEnd`: the body is complete with them.
+   * Sends the response head: `responseFields` but those of framing and connection, then `sentAdded`, framed by
+   * `sentBodyKind` and `sentBodyLength`; and with it the body bytes that stand in `first`, in one write where
+   * that is possible. `isEnd`: the body is complete with them.
    * out  false when the client is slow: send no more until `downstreamDrained`
    */
-  sendHead(exchange: Exchange, lines: string, isEnd: boolean): boolean;
+  sendHead(exchange: Exchange, isEnd: boolean): boolean;
   /** Sends body bytes; the session may keep the buffer until written. out  as for `sendHead` */
   sendBody(exchange: Exchange, bytes: Buffer): boolean;
   /** Ends the response; `trailers` are field lines or "". */
@@ -50,8 +51,8 @@ export interface Downstream {
   /** Stops and restarts the arrival of request body bytes (back-pressure). */
   pauseRequest(exchange: Exchange): void;
   resumeRequest(exchange: Exchange): void;
-  /** Sends the 101: bytes both ways are raw from here on, carried as body bytes. */
-  sendSwitch(exchange: Exchange, lines: string): void;
+  /** Sends the 101, as `sendHead`: bytes both ways are raw from here on, carried as body bytes. */
+  sendSwitch(exchange: Exchange): void;
 }
 
 /** The server's side of an exchange. Fulfilled by each upstream session. */
@@ -132,6 +133,8 @@ export class Exchange<Plan = unknown> {
   path = "";
   /** Without "?"; "" when there is none. */
   query = "";
+  /** True when the target named the authority itself (RFC 9112 §3.2.2). */
+  isTargetAbsolute = false;
   /** True when the path goes out exactly as it came in. */
   isPathAsSent = false;
   requestId = "";
@@ -140,8 +143,11 @@ export class Exchange<Plan = unknown> {
   upstreamMethod = "";
   /** Path and query. */
   upstreamTarget = "";
-  /** All field lines but those of framing and connection. */
-  upstreamLines = "";
+  /** Known request fields that do not pass, besides those of framing and connection. */
+  upstreamDropLow = 0;
+  upstreamDropHigh = 0;
+  /** Field lines to append; "" = not composed yet. */
+  upstreamAdded = "";
   timeouts: UpstreamTimeouts = NO_TIMEOUTS;
   /** Instant by which the whole exchange must be over. */
   deadlineMs = Number.POSITIVE_INFINITY;
@@ -161,6 +167,8 @@ export class Exchange<Plan = unknown> {
 
   // response, as sent
   sentStatus = 0;
+  /** Field lines to append to `responseFields`. */
+  sentAdded = "";
   sentBodyKind: BodyKind = BODY_NONE;
   /** Length to declare; for HEAD and 304 the length the resource would have. */
   sentBodyLength = LENGTH_UNKNOWN;

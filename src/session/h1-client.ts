@@ -10,6 +10,7 @@
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
 import { type Failure, type FailureCode, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
+import { OUT } from "../core/out.ts";
 import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, readConnection } from "../protocol/h1/connection-field.ts";
 import {
   EVENT_BODY,
@@ -20,11 +21,12 @@ import {
   Reader,
   type ReaderEvent,
 } from "../protocol/h1/reader.ts";
-import { chunkStart, lastChunk, requestHead, requestStart } from "../protocol/h1/writer.ts";
+import { lastChunk, writeRequestHead } from "../protocol/h1/writer.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { DialedSession } from "../transport/dial.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
+import { sendChunk } from "./chunks.ts";
 import type { Exchange, Upstream } from "./exchange.ts";
 import type { EndpointPool } from "./upstream-pool.ts";
 
@@ -174,9 +176,9 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const kind = exchange.requestBodyKind;
     this.#isRequestOut = kind === BODY_NONE || exchange.requestBodyLength === 0;
     this.#reader.expect(exchange.upstreamMethod);
-    const start = requestStart(exchange.upstreamMethod, exchange.upstreamTarget);
-    const lines = exchange.upgrade === "" ? exchange.upstreamLines : withUpgrade(exchange);
-    this.#wire?.writeText(requestHead(start, lines, kind, exchange.requestBodyLength));
+    OUT.reset();
+    writeRequestHead(OUT, exchange);
+    this.#wire?.writeOut();
     this.#watch(this.#isRequestOut ? exchange.timeouts.responseMs : exchange.timeouts.idleMs);
   }
 
@@ -186,7 +188,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     if (exchange === undefined || wire === undefined) return true;
     if (!this.#isPaused) this.#watch(exchange.isTunnel ? TUNNEL_IDLE_MS : exchange.timeouts.idleMs);
     if (exchange.isTunnel || exchange.requestBodyKind === BODY_LENGTH) return wire.writeBytes(bytes);
-    return wire.writeChunk(chunkStart(bytes.length), bytes);
+    return sendChunk(wire, bytes);
   }
 
   sendEnd(trailers: string): void {
@@ -390,8 +392,4 @@ export class H1Client implements Upstream, DialedSession, Timed {
     if (this.#state === IDLE) this.#closeNow();
     else this.#isRetired = true;
   }
-}
-
-function withUpgrade(exchange: Exchange): string {
-  return `${exchange.upstreamLines}Connection: upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
 }

@@ -11,6 +11,7 @@
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body.ts";
 import { type Failure, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
+import { OUT } from "../core/out.ts";
 import { LISTENER } from "../observe/metrics.table.ts";
 import {
   CONNECTION_CLOSE,
@@ -32,11 +33,12 @@ import {
   interimHead,
   LAST_CHUNK,
   lastChunk,
-  responseHead,
+  writeResponseHead,
 } from "../protocol/h1/writer.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
+import { sendChunk } from "./chunks.ts";
 import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
 import type { Listener, SessionServices } from "./listener.ts";
 
@@ -330,37 +332,39 @@ export class H1Server implements Downstream, Timed {
     if (!exchange.isHttp10) this.wire.writeText(interimHead(status, lines));
   }
 
-  sendHead(exchange: Exchange, lines: string, isEnd: boolean): boolean {
+  sendHead(exchange: Exchange, isEnd: boolean): boolean {
     exchange.isHeadSent = true;
     const kind = this.#framedKind(exchange);
-    const option = this.#connectionOption(exchange);
-    const { sentStatus, reason, sentBodyLength } = exchange;
-    const head = responseHead(sentStatus, reason, lines, kind, sentBodyLength, option);
-    const isOpen = this.#writeHead(exchange, head, kind, isEnd);
+    OUT.reset();
+    writeResponseHead(OUT, exchange, kind, this.#connectionOption(exchange));
+    const isOpen = this.#writeHead(exchange, kind, isEnd);
     exchange.first = undefined;
     if (isEnd) this.#completeResponse(exchange);
     else if (!isOpen) this.#armSendTimeout();
     return isOpen;
   }
 
-  // biome-ignore lint/complexity/useMaxParams: one call on the hot path
-  #writeHead(exchange: Exchange, head: string, kind: BodyKind, isEnd: boolean): boolean {
+  /** Sends the head in OUT with the body bytes that came along. */
+  #writeHead(exchange: Exchange, kind: BodyKind, isEnd: boolean): boolean {
     const { first, firstStart, firstEnd } = exchange;
     const length = firstEnd - firstStart;
     if (first === undefined || length === 0 || kind === BODY_NONE) {
-      return this.wire.writeText(isEnd && kind === BODY_STREAM ? head + LAST_CHUNK : head);
+      if (isEnd && kind === BODY_STREAM) OUT.text(LAST_CHUNK);
+      return this.wire.writeOut();
     }
     exchange.bytesSent += length;
-    if (kind !== BODY_STREAM) return this.wire.writeJoined(head, first, firstStart, firstEnd, "");
-    const after = isEnd ? `\r\n${LAST_CHUNK}` : "\r\n";
-    return this.wire.writeJoined(head + chunkStart(length), first, firstStart, firstEnd, after);
+    if (kind !== BODY_STREAM) return this.wire.writeOutWith(first, firstStart, firstEnd);
+    OUT.text(chunkStart(length));
+    OUT.copy(first, firstStart, firstEnd);
+    OUT.text(isEnd ? `\r\n${LAST_CHUNK}` : "\r\n");
+    return this.wire.writeOut();
   }
 
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
     const isOpen = isChunked
-      ? this.wire.writeChunk(chunkStart(bytes.length), bytes)
+      ? sendChunk(this.wire, bytes)
       : this.wire.writeBytes(bytes);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;
@@ -377,13 +381,15 @@ export class H1Server implements Downstream, Timed {
     this.#completeResponse(exchange);
   }
 
-  sendSwitch(exchange: Exchange, lines: string): void {
+  sendSwitch(exchange: Exchange): void {
     exchange.isHeadSent = true;
     exchange.isTunnel = true;
     exchange.isRequestComplete = false;
     this.#mayPersist = false;
     this.#services.wheel.schedule(this, NEVER);
-    this.wire.writeText(interimHead(101, `${lines}Connection: upgrade\r\n`));
+    OUT.reset();
+    writeResponseHead(OUT, exchange, BODY_NONE, "upgrade");
+    this.wire.writeOut();
     const early = this.#reader.takeRest();
     if (early.length > 0) this.#services.events.requestBody(exchange, early);
   }

@@ -8,6 +8,8 @@
  * cost   one system call a write while the client keeps up
  * note   `write(text, "latin1")` and `terminate` are undocumented: tests/runtime holds them
  */
+import { OUT } from "../core/out.ts";
+
 export interface RawSocket {
   write(text: string, encoding: "latin1"): number;
   write(bytes: Uint8Array, offset?: number, length?: number): number;
@@ -37,7 +39,7 @@ export class BufferBudget {
 }
 
 /** Head and body up to this size leave in one write: a copy of 32 KiB is cheaper than a system call. */
-const OUT = Buffer.allocUnsafe(32 * 1024);
+export const JOIN_BYTES = 32 * 1024;
 
 export class Wire {
   readonly socket: RawSocket;
@@ -72,41 +74,23 @@ export class Wire {
     return this.#keep(taken > 0 ? bytes.subarray(taken) : bytes);
   }
 
-  /** Writes text, `bytes[start, end)` and more text, in one system call when they are small. */
-  // biome-ignore lint/complexity/useMaxParams: a view of the bytes would cost more than the write of a small one
-  writeJoined(before: string, bytes: Buffer, start: number, end: number, after: string): boolean {
-    const length = before.length + end - start + after.length;
-    if (this.#queuedBytes > 0 || length > OUT.length) {
-      this.writeText(before);
-      const isOpen = this.writeBytes(bytes.subarray(start, end));
-      return after === "" ? isOpen : this.writeText(after);
-    }
-    const bodyAt = OUT.latin1Write(before, 0);
-    bytes.copy(OUT, bodyAt, start, end);
-    if (after !== "") OUT.latin1Write(after, length - after.length);
-    return this.#writeOut(length);
-  }
-
-  /** Writes a chunk: its size line, its bytes and the CRLF after them. */
-  writeChunk(sizeLine: string, bytes: Buffer): boolean {
-    const length = sizeLine.length + bytes.length + 2;
-    if (this.#queuedBytes > 0 || length > OUT.length) {
-      this.writeText(sizeLine);
-      this.writeBytes(bytes);
-      return this.writeText("\r\n");
-    }
-    const at = OUT.latin1Write(sizeLine, 0);
-    bytes.copy(OUT, at);
-    OUT[length - 2] = 13;
-    OUT[length - 1] = 10;
-    return this.#writeOut(length);
-  }
-
-  /** Writes the first `length` bytes of OUT, which is free again afterwards. */
-  #writeOut(length: number): boolean {
-    const taken = this.socket.write(OUT, 0, length);
+  /** Writes what was gathered in OUT, which is free again afterwards. */
+  writeOut(): boolean {
+    const { length, bytes } = OUT;
+    if (this.#queuedBytes > 0) return this.#keep(Buffer.from(bytes.subarray(0, length)));
+    const taken = this.socket.write(bytes, 0, length);
     if (taken === length || taken < 0) return true;
-    return this.#keep(Buffer.from(OUT.subarray(taken, length)));
+    return this.#keep(Buffer.from(bytes.subarray(taken, length)));
+  }
+
+  /** Writes what was gathered in OUT and then `bytes[start, end)`, in one system call when they are small. */
+  writeOutWith(bytes: Buffer, start: number, end: number): boolean {
+    if (end - start <= JOIN_BYTES) {
+      OUT.copy(bytes, start, end);
+      return this.writeOut();
+    }
+    this.writeOut();
+    return this.writeBytes(bytes.subarray(start, end));
   }
 
   /** Sends what waits. out  true when nothing waits any more */

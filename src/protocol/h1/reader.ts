@@ -228,8 +228,12 @@ export class Reader {
     this.#position = head.position;
     if (result === SCAN_MORE) return EVENT_MORE;
     if (result !== SCAN_DONE) return this.#failHead(head.failure as Failure);
-    const text = this.#bytes.latin1Slice(head.headStart, head.position);
-    head.fields.bind(text, head.startLineEnd + 2, text.length - 2);
+    head.fields.bind(
+      this.#bytes,
+      head.headStart,
+      head.startLineEnd + 2,
+      head.position - head.headStart - 2,
+    );
     const lineEnd = head.headStart + head.startLineEnd;
     const failure = this.#isRequest ? this.#openRequest(lineEnd) : this.#openResponse(lineEnd);
     if (failure === undefined) return EVENT_HEAD;
@@ -266,7 +270,7 @@ export class Reader {
 
   #openRequest(lineEnd: number): Failure | undefined {
     const code = this.requestLine.read(this.#bytes, this.#head.headStart, lineEnd);
-    if (code !== undefined) return fail(code, this.fields.text.slice(0, 100));
+    if (code !== undefined) return fail(code, this.#startOfHead());
     const { isHttp10 } = this.requestLine;
     const hostIndex = this.fields.indexOf(HOST);
     if (hostIndex === -1) {
@@ -278,9 +282,15 @@ export class Reader {
     return undefined;
   }
 
+  /** What to show of a head that was refused. */
+  #startOfHead(): string {
+    const { headStart, position } = this.#head;
+    return this.#bytes.latin1Slice(headStart, Math.min(position, headStart + 100));
+  }
+
   #openResponse(lineEnd: number): Failure | undefined {
     if (!this.statusLine.read(this.#bytes, this.#head.headStart, lineEnd)) {
-      return fail("h1_response_head", this.fields.text.slice(0, 100));
+      return fail("h1_response_head", this.#startOfHead());
     }
     const { status, isHttp10 } = this.statusLine;
     const framing = responseFraming(this.fields, status, this.#method, isHttp10);
@@ -368,8 +378,7 @@ export class Reader {
 
   /** Trailers may not say anything that decides about framing, routing or trust (RFC 9110 §6.5.1). */
   #trailerLines(head: HeadScanner): string {
-    const text = this.#bytes.latin1Slice(head.headStart, head.position);
-    head.fields.bind(text, 0, text.length - 2);
+    head.fields.bind(this.#bytes, head.headStart, 0, head.position - head.headStart - 2);
     return head.fields.linesWithout(FORBIDDEN_LOW, FORBIDDEN_HIGH);
   }
 

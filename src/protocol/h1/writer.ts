@@ -4,17 +4,26 @@
  * why    framing and connection fields are written here from what was decided, never copied from what the
  *        other side said, so a message always says exactly what we mean
  * in     parts that are already legal: token methods, checked field lines, known lengths
- * out    text to be written as Latin-1
+ * out    bytes appended to an Out, or text to be written as Latin-1
  * spec   RFC 9112 §2–§7
  */
 import { BODY_LENGTH, BODY_STREAM, type BodyKind } from "../../core/body.ts";
+import { SP } from "../../core/bytes.ts";
+import { fieldMask } from "../../core/field-names.ts";
+import type { Fields } from "../../core/fields.ts";
+import type { Out } from "../../core/out.ts";
 import { reasonOf } from "../reasons.table.ts";
+import { HOP_BY_HOP } from "./connection-field.ts";
 
 /** End of a chunked body that has no trailers. */
 export const LAST_CHUNK = "0\r\n\r\n";
 
 /** What the Connection field of a message says; "" = nothing, which means keep-alive in HTTP/1.1. */
 export type ConnectionOption = "" | "keep-alive" | "close" | "upgrade";
+
+const LENGTH = fieldMask("content-length");
+/** What the writer says itself is never copied. */
+const OWN_FIELDS = { low: HOP_BY_HOP.low | LENGTH.low, high: HOP_BY_HOP.high | LENGTH.high };
 
 const CONNECTION_LINES: Readonly<Record<ConnectionOption, string>> = {
   "": "",
@@ -46,27 +55,65 @@ function framingLine(kind: BodyKind, length: number): string {
   return LENGTH_LINES[length];
 }
 
-/** `lines` are field lines with Host among them; a `length` of 0 is declared, -1 is not. */
-export function requestHead(start: string, lines: string, kind: BodyKind, length: number): string {
-  if (kind === BODY_LENGTH || kind === BODY_STREAM) return `${start}${lines}${framingLine(kind, length)}\r\n`;
-  return `${start}${lines}\r\n`;
+/** A request as decided; an exchange is one. */
+export interface RequestToWrite {
+  readonly upstreamMethod: string;
+  /** Path and query. */
+  readonly upstreamTarget: string;
+  readonly requestFields: Fields;
+  /** Known fields that do not pass, besides those of framing and connection. */
+  readonly upstreamDropLow: number;
+  readonly upstreamDropHigh: number;
+  /** Field lines to append. */
+  readonly upstreamAdded: string;
+  readonly requestBodyKind: BodyKind;
+  readonly requestBodyLength: number;
+  /** Protocol to upgrade to, or "". */
+  readonly upgrade: string;
 }
 
-/** The start of a request: method and target as they shall go out. */
-export function requestStart(method: string, target: string): string {
-  return `${method} ${target} HTTP/1.1\r\n`;
+export function writeRequestHead(out: Out, request: RequestToWrite): void {
+  out.text(request.upstreamMethod);
+  out.byte(SP);
+  out.text(request.upstreamTarget);
+  out.text(" HTTP/1.1\r\n");
+  request.requestFields.writeTo(
+    out,
+    OWN_FIELDS.low | request.upstreamDropLow,
+    OWN_FIELDS.high | request.upstreamDropHigh,
+  );
+  out.text(request.upstreamAdded);
+  const { requestBodyKind: kind } = request;
+  if (kind === BODY_LENGTH || kind === BODY_STREAM) out.text(framingLine(kind, request.requestBodyLength));
+  if (request.upgrade !== "") out.text(`Connection: upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
+  out.text("\r\n");
 }
 
-// biome-ignore lint/complexity/useMaxParams: the parts of a head; an object for each response would cost more
-export function responseHead(
-  status: number,
-  reason: string,
-  lines: string,
+/** A response as decided; an exchange is one. */
+export interface ResponseToWrite {
+  readonly sentStatus: number;
+  readonly reason: string;
+  readonly responseFields: Fields;
+  readonly sentAdded: string;
+  /** To declare; for HEAD and 304 the length that the body would have; -1 = none. */
+  readonly sentBodyLength: number;
+}
+
+/** `kind` is the body's framing on this connection. */
+// biome-ignore lint/complexity/useMaxParams: one call on the hot path
+export function writeResponseHead(
+  out: Out,
+  response: ResponseToWrite,
   kind: BodyKind,
-  length: number,
   connection: ConnectionOption,
-): string {
-  return `${statusLine(status, reason)}${lines}${framingLine(kind, length)}${CONNECTION_LINES[connection]}\r\n`;
+): void {
+  out.text(statusLine(response.sentStatus, response.reason));
+  response.responseFields.writeTo(out, OWN_FIELDS.low, OWN_FIELDS.high);
+  if (response.sentAdded !== "") out.text(response.sentAdded);
+  const framing = framingLine(kind, response.sentBodyLength);
+  if (framing !== "") out.text(framing);
+  if (connection !== "") out.text(CONNECTION_LINES[connection]);
+  out.text("\r\n");
 }
 
 /** A 1xx head; 101 names the protocol in `lines`. */

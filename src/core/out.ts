@@ -1,0 +1,47 @@
+/**
+ * Out: the bytes of one message on their way, gathered so that they leave in one system call.
+ *
+ * why    copying runs of bytes and short texts into one buffer that lives for ever costs less than building a
+ *        string of them, and leaves nothing to collect
+ * rule   one for each process: whoever starts to write calls `reset`, and hands it to the socket before anything
+ *        else can happen
+ * bound  grows to the largest head written: limits.requestHead and the fields that routes add
+ */
+const FIRST_BYTES = 64 * 1024;
+
+export class Out {
+  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  length = 0;
+
+  reset(): void {
+    this.length = 0;
+  }
+
+  /** Appends Latin-1 text. */
+  text(text: string): void {
+    if (this.length + text.length > this.bytes.length) this.#grow(text.length);
+    this.bytes.latin1Write(text, this.length);
+    this.length += text.length;
+  }
+
+  byte(byte: number): void {
+    if (this.length === this.bytes.length) this.#grow(1);
+    this.bytes[this.length++] = byte;
+  }
+
+  /** Appends `from[start, end)`. */
+  copy(from: Buffer, start: number, end: number): void {
+    if (this.length + end - start > this.bytes.length) this.#grow(end - start);
+    from.copy(this.bytes, this.length, start, end);
+    this.length += end - start;
+  }
+
+  #grow(more: number): void {
+    const bytes = Buffer.allocUnsafeSlow((this.length + more) * 2);
+    this.bytes.copy(bytes, 0, 0, this.length);
+    this.bytes = bytes;
+  }
+}
+
+/** The buffer of this process. */
+export const OUT = new Out();
