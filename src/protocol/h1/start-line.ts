@@ -30,7 +30,7 @@ export class RequestLine {
     const methodEnd = methodEndOf(bytes, start, end);
     if (methodEnd === -1) return "h1_bad_request_line";
     const versionStart = end - VERSION_BYTES;
-    if (versionStart <= methodEnd || !matches(bytes, versionStart, VERSION)) {
+    if (versionStart <= methodEnd + 1 || !matches(bytes, versionStart, VERSION)) {
       return badVersion(bytes.latin1Slice(start, end));
     }
     const minor = (bytes[end - 1] as number) - 48;
