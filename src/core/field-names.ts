@@ -7,7 +7,20 @@ import { LOWER } from "./bytes.ts";
 import { ID_UNKNOWN, KNOWN_NAMES, type KnownName } from "./field-names.table.ts";
 
 const MAX_NAME_BYTES = 32;
+const HYPHEN = 45;
+const UNDERSCORE = 95;
+/** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
+const DISGUISED: ReadonlyMap<string, KnownName> = new Map([
+  ["x-forwarded-for", "x_forwarded_for"],
+  ["x-forwarded-proto", "x_forwarded_proto"],
+  ["x-forwarded-host", "x_forwarded_host"],
+  ["x-forwarded-port", "x_forwarded_port"],
+  ["x-real-ip", "x_real_ip"],
+  ["x-request-id", "x_request_id"],
+]);
 const NAME_BYTES: readonly Uint8Array[] = KNOWN_NAMES.map((name) => new TextEncoder().encode(name));
+/** By id of either spelling: the underscore one. */
+const DISGUISES = KNOWN_NAMES.map((name) => DISGUISED.get(name.replaceAll("_", "-")));
 
 const CANDIDATES = buildCandidates();
 
@@ -18,7 +31,24 @@ function buildCandidates(): Uint8Array {
     if (candidates[slot] !== ID_UNKNOWN) throw new Error(`field names share a slot: ${KNOWN_NAMES[id]}`);
     candidates[slot] = id;
   }
+  for (const [id, name] of KNOWN_NAMES.entries()) {
+    if (DISGUISED.has(name)) addDisguises(candidates, id, NAME_BYTES[id] as Uint8Array);
+  }
   return candidates;
+}
+
+/** The slots that a name has when underscores stand for some of its hyphens. */
+function addDisguises(candidates: Uint8Array, id: number, name: Uint8Array): void {
+  for (const at of [1, name.length - 4]) {
+    if (name[at] !== HYPHEN) continue;
+    const disguised = name.slice();
+    disguised[at] = UNDERSCORE;
+    const slot = slotOfBytes(disguised, 0, disguised.length);
+    const there = candidates[slot] as number;
+    if (there === ID_UNKNOWN) candidates[slot] = id;
+    else if (DISGUISES[there] !== DISGUISES[id])
+      throw new Error(`field names share a slot: ${KNOWN_NAMES[id]}`);
+  }
 }
 
 /** Length and four letters tell all known names apart; start-up proves it. */
@@ -40,9 +70,21 @@ export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number
   const name = NAME_BYTES[id] as Uint8Array;
   if (name.length !== length) return ID_UNKNOWN;
   for (let at = 0; at < length; at++) {
-    if (LOWER[bytes[start + at] as number] !== name[at]) return ID_UNKNOWN;
+    if (LOWER[bytes[start + at] as number] !== name[at]) return disguisedId(bytes, start, id);
   }
   return id;
+}
+
+/** Id of the underscore spelling when the bytes are the known name `id` but for its separators, or ID_UNKNOWN. */
+function disguisedId(bytes: Uint8Array, start: number, id: number): number {
+  const disguise = DISGUISES[id];
+  if (disguise === undefined) return ID_UNKNOWN;
+  for (let at = 0; at < disguise.length; at++) {
+    const byte = LOWER[bytes[start + at] as number] as number;
+    const wanted = disguise.charCodeAt(at);
+    if (byte !== wanted && !(wanted === UNDERSCORE && byte === HYPHEN)) return ID_UNKNOWN;
+  }
+  return fieldIdOf(disguise);
 }
 
 const IDS = new Map<string, number>(KNOWN_NAMES.map((name, id) => [name, id]));
