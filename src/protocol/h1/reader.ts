@@ -20,7 +20,7 @@ import {
 } from "../../core/body.ts";
 import { CR, LF } from "../../core/bytes.ts";
 import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
-import { fieldIdOf } from "../../core/field-names.ts";
+import { fieldIdOf, fieldMask } from "../../core/field-names.ts";
 import type { Fields } from "../../core/fields.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import {
@@ -389,12 +389,10 @@ export class Reader {
   }
 }
 
-/** Every known name in the low word, and credentials and cookies: none has a meaning after the body. */
+/** Every known name in the low word, credentials, cookies and claims about the client: none may come this late. */
 const FORBIDDEN_LOW = -1;
-const FORBIDDEN_HIGH =
-  (1 << (fieldIdOf("set-cookie") - 32)) |
-  (1 << (fieldIdOf("authorization") - 32)) |
-  (1 << (fieldIdOf("content-type") - 32)) |
-  (1 << (fieldIdOf("content-encoding") - 32)) |
-  (1 << (fieldIdOf("cache-control") - 32)) |
-  (1 << (fieldIdOf("location") - 32));
+const FORBIDDEN_HIGH = fieldMask(
+  "set-cookie", "authorization", "content-type", "content-encoding", "cache-control", "location",
+  "x-forwarded-server", "x-forwarded-prefix", "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host",
+  "x_forwarded_port", "x_real_ip", "x_request_id",
+).high;
