@@ -65,8 +65,11 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     planned.plan.isRequestBroken = true;
     exchange.upstream?.cancel();
     exchange.upstream = undefined;
-    if (exchange.isTunnel) this.#endTunnel(planned);
-    else {
+    if (exchange.isTunnel) {
+      if (failure.code !== "downstream_closed") exchange.failure = failure;
+      exchange.downstream.abort(exchange);
+      this.#endTunnel(planned);
+    } else {
       exchange.failure = failure;
       const mayAnswer = !exchange.isHeadSent && failure.code !== "downstream_closed";
       if (mayAnswer) run(planned, "answer");

@@ -19,7 +19,8 @@ export interface AcceptedSession {
   onData(bytes: Buffer): void;
   onDrain(): void;
   onEnd(): void;
-  onClose(): void;
+  /** `isReset`: by RST, as far as the runtime can tell. */
+  onClose(isReset: boolean): void;
   leave(): void;
   kill(): void;
 }
@@ -126,9 +127,9 @@ class ProxiedStart implements AcceptedSession, Timed {
     else this.#session.onEnd();
   }
 
-  onClose(): void {
+  onClose(isReset: boolean): void {
     this.#services.wheel.schedule(this, Number.POSITIVE_INFINITY);
-    this.#session?.onClose();
+    this.#session?.onClose(isReset);
   }
 
   expire(): void {

@@ -129,18 +129,26 @@ export class H1Client implements Upstream, DialedSession, Timed {
     this.#wire?.close();
   }
 
-  onClose(): void {
+  onClose(isReset: boolean): void {
     readClock();
     const wasOpen = this.#wire !== undefined && !this.#wire.isClosed;
     this.#wire?.closed();
     if (wasOpen) this.#pool.closed(this, this.#state === IDLE);
     const exchange = this.#exchange;
-    if (exchange?.isTunnel === true) {
-      this.#exchange = undefined;
-      this.#pool.services.events.upstreamFailed(exchange, fail("upstream_cut", "tunnel closed"));
-    } else this.#inputEnded();
+    if (exchange?.isTunnel === true) this.#tunnelClosed(exchange, isReset);
+    else this.#inputEnded();
     this.#state = CLOSED;
     this.#unwatch();
+  }
+
+  #tunnelClosed(exchange: Exchange, isReset: boolean): void {
+    const { events } = this.#pool.services;
+    this.#exchange = undefined;
+    this.#pool.finished();
+    // after our own FIN the runtime tells the endpoint's by `close` alone
+    const isEnd = exchange.isRequestComplete && !isReset;
+    if (!isEnd) events.upstreamFailed(exchange, fail("upstream_cut", "tunnel closed"));
+    else if (!exchange.isResponseComplete) events.responseEnd(exchange, "");
   }
 
   expire(): void {

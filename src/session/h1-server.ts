@@ -111,8 +111,7 @@ export class H1Server implements Downstream, Timed {
     }
     const exchange = this.#exchange;
     if (exchange?.isTunnel === true) {
-      exchange.bytesReceived += bytes.length;
-      this.#services.events.requestBody(exchange, bytes);
+      this.#takeTunnelBytes(exchange, bytes);
       return;
     }
     if (exchange === undefined && this.#reader.isIdle) this.#headStartedAtMs = clock.nowMs;
@@ -151,20 +150,30 @@ export class H1Server implements Downstream, Timed {
     this.#fail(exchange, this.#reader.failure ?? fail("downstream_closed"));
   }
 
+  #takeTunnelBytes(exchange: Exchange, bytes: Buffer): void {
+    exchange.bytesReceived += bytes.length;
+    this.#services.events.requestBody(exchange, bytes);
+  }
+
   /** Half of the tunnel is closed; the other half goes on until it closes too. */
   #endTunnelInput(exchange: Exchange): void {
     if (exchange.isRequestComplete) return;
     exchange.isRequestComplete = true;
     this.#services.events.requestEnd(exchange, "");
-    if (exchange.isResponseComplete) this.#responseOut(exchange);
+    if (exchange.isResponseComplete) this.#completeResponse(exchange);
   }
 
-  onClose(): void {
+  onClose(isReset: boolean): void {
     readClock();
+    const wasOut = !this.wire.isBlocked;
     this.wire.closed();
     this.#services.wheel.schedule(this, NEVER);
     const exchange = this.#exchange;
-    if (exchange !== undefined) this.#fail(exchange, fail("downstream_closed"));
+    if (exchange === undefined) return;
+    // after our own FIN the runtime tells the client's by `close` alone
+    const isEnd = exchange.isTunnel && exchange.isResponseComplete && wasOut && !isReset;
+    if (isEnd) this.#endTunnelInput(exchange);
+    else this.#fail(exchange, fail("downstream_closed"));
   }
 
   expire(): void {
@@ -374,7 +383,7 @@ export class H1Server implements Downstream, Timed {
     if (exchange.isTunnel) {
       exchange.isResponseComplete = true;
       this.wire.finish();
-      if (exchange.isRequestComplete) this.#responseOut(exchange);
+      if (exchange.isRequestComplete) this.#completeResponse(exchange);
       return;
     }
     if (this.#framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
@@ -391,7 +400,8 @@ export class H1Server implements Downstream, Timed {
     writeResponseHead(OUT, exchange, BODY_NONE, "upgrade");
     this.wire.writeOut();
     const early = this.#reader.takeRest();
-    if (early.length > 0) this.#services.events.requestBody(exchange, early);
+    if (early.length > 0) this.#takeTunnelBytes(exchange, early);
+    this.#setPaused(this.#isReadPaused); // what came too early may have been too much for a request
   }
 
   /** Cut, not ended: without its last chunk or its length a client knows; with neither, only RST tells. */

@@ -15,7 +15,8 @@ export interface DialedSession {
   onData(bytes: Buffer): void;
   onDrain(): void;
   onEnd(): void;
-  onClose(): void;
+  /** `isReset`: by RST. Sure only while nothing is being written. */
+  onClose(isReset: boolean): void;
 }
 
 export type DialAddress =
@@ -37,8 +38,8 @@ const HANDLERS: Bun.SocketHandler<DialedSession> = {
   end(socket: Dialed) {
     socket.data.onEnd();
   },
-  close(socket: Dialed) {
-    socket.data.onClose();
+  close(socket: Dialed, error?: Error) {
+    socket.data.onClose(error !== undefined);
   },
   error() {
     // `close` follows and says all that matters

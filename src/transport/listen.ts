@@ -12,7 +12,8 @@ export interface SocketSession {
   onData(bytes: Buffer): void;
   onDrain(): void;
   onEnd(): void;
-  onClose(): void;
+  /** `isReset`: by RST. Sure only while nothing is being written. */
+  onClose(isReset: boolean): void;
 }
 
 export interface Acceptor {
@@ -56,10 +57,10 @@ function handlersOf(acceptor: Acceptor): Bun.SocketHandler<SocketSession | undef
     end(socket: Accepted) {
       socket.data?.onEnd();
     },
-    close(socket: Accepted) {
+    close(socket: Accepted, error?: Error) {
       if (socket.data === undefined) return;
       acceptor.onGone(socket.data);
-      socket.data.onClose();
+      socket.data.onClose(error !== undefined);
     },
     error(socket: Accepted, defect: Error) {
       acceptor.onDefect(defect);
