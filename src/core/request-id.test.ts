@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { RequestIds } from "./request-id.ts";
+import { idInLines, RequestIds } from "./request-id.ts";
 
 test("ids are 32 and spans 16 lower-case hex digits, and none comes twice", () => {
   const ids = new RequestIds((bytes) => crypto.getRandomValues(bytes));
@@ -26,6 +26,19 @@ test("every digit comes from the source, in order, and the source is asked once 
   expect(ids.nextId()).toBe("18191a1b1c1d1e1f2021222324252627");
   for (let turn = 0; turn < 1000; turn++) ids.nextId();
   expect(calls).toBe(4);
+});
+
+test("lines carry one id as request id and as trace id, with a span of their own", () => {
+  const ids = new RequestIds((bytes) => crypto.getRandomValues(bytes));
+  const seen = new Set<string>();
+  for (let turn = 0; turn < 200; turn++) {
+    const lines = ids.nextLines();
+    const parts = /^X-Request-Id: ([0-9a-f]{32})\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01\r\n$/.exec(lines);
+    expect(parts?.[1]).toBe(idInLines(lines));
+    expect(parts?.[2]).toBe(idInLines(lines));
+    seen.add(idInLines(lines)).add(parts?.[3] ?? "");
+  }
+  expect(seen.size).toBe(400);
 });
 
 test("an id keeps its value when the pool behind it is filled anew", () => {

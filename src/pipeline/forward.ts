@@ -78,12 +78,18 @@ function composeFields(exchange: Planned, route: Route, endpointName: string): v
   const isTrusted = exchange.downstream.isTrusted;
   const said = isTrusted ? SAID_ANEW : ABOUT_CLIENT;
   const host = hostLine(exchange, route, endpointName);
-  const about = isTrusted ? aboutTrusted(exchange) : aboutClient(exchange);
   exchange.upstreamDropLow = said.low;
   exchange.upstreamDropHigh = said.high;
   if (host !== "") exchange.upstreamDropLow |= HOST_MASK.low;
   if (exchange.isHttp10) exchange.upstreamDropLow |= EXPECT_MASK.low;
-  exchange.upstreamAdded = host + (requestEdits === undefined ? about : withoutNames(about, requestEdits.names));
+  const about = isTrusted ? aboutTrusted(exchange) : clientLinesOf(exchange);
+  if (requestEdits === undefined) {
+    exchange.upstreamAdded = host === "" ? about : host + about;
+    exchange.upstreamIdLines = isTrusted ? "" : exchange.idLines;
+  } else {
+    const ids = isTrusted ? "" : exchange.idLines;
+    exchange.upstreamAdded = host + withoutNames(about + ids, requestEdits.names);
+  }
 }
 
 /** A Host line of our own, where the client's may not or need not pass; else "". */
@@ -101,13 +107,7 @@ export function upstreamLines(exchange: Planned, route: Route, endpointName: str
     DROP_LOW | exchange.upstreamDropLow,
     DROP_HIGH | exchange.upstreamDropHigh,
   );
-  return kept + exchange.upstreamAdded;
-}
-
-function aboutClient(exchange: Planned): string {
-  const { requestId, plan } = exchange;
-  const span = plan.services.ids.nextSpan();
-  return `${clientLinesOf(exchange)}X-Request-Id: ${requestId}\r\ntraceparent: 00-${requestId}-${span}-01\r\n`;
+  return kept + exchange.upstreamAdded + exchange.upstreamIdLines;
 }
 
 /** The lines that are the same for every request of a connection to one host, made once. */

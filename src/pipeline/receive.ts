@@ -24,7 +24,7 @@ export function receive(exchange: Planned): NextOf<"receive"> {
   const { downstream } = exchange;
   exchange.clientIp = downstream.clientIp;
   if (downstream.isTrusted) receiveTrusted(exchange);
-  if (exchange.requestId === "") exchange.requestId = exchange.plan.services.ids.nextId();
+  if (!downstream.isTrusted || exchange.requestId === "") exchange.idLines = exchange.plan.services.ids.nextLines();
   if (exchange.failure === undefined) {
     exchange.failure = understand(exchange, downstream.listener.site as Site);
   } else exchange.plan.isRequestBroken = exchange.failure.code !== "body_too_large";
@@ -132,7 +132,7 @@ function receiveTrusted(exchange: Planned): void {
     if (!trustedProxies.has(ip)) break;
   }
   const id = exchange.requestFields.get(REQUEST_ID);
-  if (id !== undefined && REQUEST_ID_VALUE.test(id)) exchange.requestId = id;
+  if (id !== undefined && REQUEST_ID_VALUE.test(id)) exchange.adoptRequestId(id);
 }
 
 /** The address in one hop, without port and brackets; "" when it is none. */

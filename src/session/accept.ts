@@ -77,6 +77,7 @@ function clientOf(socket: RawSocket): ClientAddress {
 class ProxiedStart implements AcceptedSession, Timed {
   deadlineMs = Number.POSITIVE_INFINITY;
   wheelTick = 0;
+  wheelIndex = 0;
   readonly #socket: RawSocket;
   readonly #listener: Listener;
   readonly #peer: ClientAddress;

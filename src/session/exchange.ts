@@ -10,6 +10,7 @@
 import { BODY_NONE, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
 import { Fields } from "../core/fields.ts";
+import { idInLines } from "../core/request-id.ts";
 import type { Listener } from "./listener.ts";
 
 /** Most exchanges of a connection name the same host: what follows from it is kept, not made again. */
@@ -137,7 +138,8 @@ export class Exchange<Plan = unknown> {
   isTargetAbsolute = false;
   /** True when the path goes out exactly as it came in. */
   isPathAsSent = false;
-  requestId = "";
+  /** Field lines X-Request-Id and traceparent made for this exchange; "" when a trusted proxy gave the id. */
+  idLines = "";
 
   // request, as sent upstream (phase `forward`)
   upstreamMethod = "";
@@ -148,6 +150,8 @@ export class Exchange<Plan = unknown> {
   upstreamDropHigh = 0;
   /** Field lines to append; "" = not composed yet. */
   upstreamAdded = "";
+  /** `idLines` when they go out as they are: appended after `upstreamAdded`. */
+  upstreamIdLines = "";
   timeouts: UpstreamTimeouts = NO_TIMEOUTS;
   /** Instant by which the whole exchange must be over. */
   deadlineMs = Number.POSITIVE_INFINITY;
@@ -192,7 +196,19 @@ export class Exchange<Plan = unknown> {
   bytesReceived = 0;
   bytesSent = 0;
 
+  #requestId = "";
+
   constructor(downstream: Downstream) {
     this.downstream = downstream;
+  }
+
+  /** The id that goes upstream, into the log and to the client with an error. */
+  get requestId(): string {
+    return this.#requestId === "" && this.idLines !== "" ? idInLines(this.idLines) : this.#requestId;
+  }
+
+  /** Takes over the id that a trusted proxy sent. */
+  adoptRequestId(id: string): void {
+    this.#requestId = id;
   }
 }

@@ -47,6 +47,7 @@ const CLOSED = 3;
 export class H1Client implements Upstream, DialedSession, Timed {
   deadlineMs = NEVER;
   wheelTick = 0;
+  wheelIndex = 0;
   /** When the connection was made, for its age limit. */
   openedAtMs = 0;
   isReused = false;

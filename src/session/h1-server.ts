@@ -69,6 +69,7 @@ export class H1Server implements Downstream, Timed {
   readonly listener: Listener;
   deadlineMs = NEVER;
   wheelTick = 0;
+  wheelIndex = 0;
   readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
   readonly #services: SessionServices;
   readonly #reader: Reader;

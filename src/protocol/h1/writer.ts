@@ -66,6 +66,8 @@ export interface RequestToWrite {
   readonly upstreamDropHigh: number;
   /** Field lines to append. */
   readonly upstreamAdded: string;
+  /** More field lines. */
+  readonly upstreamIdLines: string;
   readonly requestBodyKind: BodyKind;
   readonly requestBodyLength: number;
   /** Protocol to upgrade to, or "". */
@@ -83,6 +85,7 @@ export function writeRequestHead(out: Out, request: RequestToWrite): void {
     OWN_FIELDS.high | request.upstreamDropHigh,
   );
   out.text(request.upstreamAdded);
+  if (request.upstreamIdLines !== "") out.text(request.upstreamIdLines);
   const { requestBodyKind: kind } = request;
   if (kind === BODY_LENGTH || kind === BODY_STREAM) out.text(framingLine(kind, request.requestBodyLength));
   if (request.upgrade !== "") out.text(`Connection: upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
