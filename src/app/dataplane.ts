@@ -100,7 +100,7 @@ export class Dataplane {
     };
     const events = new Pipeline(this.#pipeline);
     const shared = { wheel: this.#wheel, budget: this.#budget, counters: this.#counters };
-    this.#sessions = { ...shared, events, isDraining: false };
+    this.#sessions = { ...shared, events, workerSlot: 0, isDraining: false };
     this.#poolServices = { ...shared, events };
     this.#wheel.start();
     setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
@@ -143,6 +143,7 @@ export class Dataplane {
     this.#prepared = undefined;
     const { config, slots, snapshot } = prepared;
     this.#pipeline.workerSlot = slots[seriesKey("worker")] ?? 0;
+    this.#sessions.workerSlot = this.#pipeline.workerSlot;
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
     this.#budget.limitBytes = config.server.memoryBytes * SLOWEST_BUFFERS;
     for (const listener of config.listeners) {

@@ -6,7 +6,8 @@
  * rule   when limits.connections is reached the newest is told so and closed: those already open go on. A peer
  *        that must send a PROXY header sends it first, within timeouts.handshake, or is closed
  */
-import { LISTENER } from "../observe/metrics.table.ts";
+import { FAILURE_INDEX, type FailureCode } from "../core/failure.ts";
+import { LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { type ProxyHeader, readProxyHeader } from "../protocol/proxy-line.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
@@ -37,8 +38,10 @@ export function accept(
 ): AcceptedSession | undefined {
   readClock();
   count(services, listener, LISTENER.at.connections, 1);
-  if (activeEverywhere >= listener.limits.connections || services.budget.isExhausted) {
+  const isFull = activeEverywhere >= listener.limits.connections;
+  if (isFull || services.budget.isExhausted) {
     count(services, listener, LISTENER.at.refused, 1);
+    countReason(services, isFull ? "too_many_connections" : "out_of_memory");
     socket.write(REFUSAL, "latin1");
     socket.close();
     return undefined;
@@ -59,6 +62,11 @@ export function released(listener: Listener, services: SessionServices): void {
 function count(services: SessionServices, listener: Listener, offset: number, amount: number): void {
   const at = listener.slot + offset;
   services.counters[at] = (services.counters[at] as number) + amount;
+}
+
+function countReason(services: SessionServices, code: FailureCode): void {
+  const at = services.workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(code) as number);
+  services.counters[at] = (services.counters[at] as number) + 1;
 }
 
 const MAPPED = "::ffff:";

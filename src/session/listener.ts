@@ -34,6 +34,8 @@ export interface SessionServices {
   readonly events: DownstreamEvents;
   /** This worker's counter row in the zone. */
   readonly counters: Float64Array;
+  /** First slot of the worker block in it. */
+  workerSlot: number;
   /** True once this worker is leaving: connections end after their current exchange. */
   isDraining: boolean;
 }
