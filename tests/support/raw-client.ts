@@ -94,6 +94,11 @@ export class RawClient {
     return this.#length;
   }
 
+  /** Bytes sent but not taken by the kernel: grows while the other side does not read. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   get bytes(): Buffer {
     if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0] ?? Buffer.alloc(0);
