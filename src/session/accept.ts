@@ -116,7 +116,7 @@ class ProxiedStart implements AcceptedSession, Timed {
 
   #start(header: ProxyHeader): void {
     readClock();
-    this.#services.wheel.schedule(this, Number.POSITIVE_INFINITY);
+    this.#services.wheel.forget(this);
     const client =
       header.source === undefined
         ? this.#peer

@@ -387,7 +387,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   }
 
   #unwatch(): void {
-    this.#pool.services.wheel.schedule(this, NEVER);
+    this.#pool.services.wheel.forget(this);
   }
 
   /** Waits in the pool for the next exchange. */

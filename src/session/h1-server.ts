@@ -168,13 +168,12 @@ export class H1Server implements Downstream, Timed {
     readClock();
     const wasOut = !this.wire.isBlocked;
     this.wire.closed();
-    this.#services.wheel.schedule(this, NEVER);
     const exchange = this.#exchange;
-    if (exchange === undefined) return;
     // after our own FIN the runtime tells the client's by `close` alone
-    const isEnd = exchange.isTunnel && exchange.isResponseComplete && wasOut && !isReset;
-    if (isEnd) this.#endTunnelInput(exchange);
-    else this.#fail(exchange, fail("downstream_closed"));
+    const isEnd = exchange?.isTunnel === true && exchange.isResponseComplete && wasOut && !isReset;
+    if (exchange !== undefined && isEnd) this.#endTunnelInput(exchange);
+    else if (exchange !== undefined) this.#fail(exchange, fail("downstream_closed"));
+    this.#services.wheel.forget(this); // last: what ends an exchange may set a deadline
   }
 
   expire(): void {
