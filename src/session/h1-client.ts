@@ -126,7 +126,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
       this.#pool.services.events.responseEnd(exchange, "");
       return;
     }
-    this.#inputEnded();
+    this.#inputEnded(false);
     this.#wire?.close();
   }
 
@@ -137,7 +137,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     if (wasOpen) this.#pool.closed(this, this.#state === IDLE);
     const exchange = this.#exchange;
     if (exchange?.isTunnel === true) this.#tunnelClosed(exchange, isReset);
-    else this.#inputEnded();
+    else this.#inputEnded(true); // a FIN would have told by onEnd, and the exchange would be gone
     this.#state = CLOSED;
     this.#unwatch();
   }
@@ -338,11 +338,11 @@ export class H1Client implements Upstream, DialedSession, Timed {
     } else this.#closeNow();
   }
 
-  /** FIN or close while an exchange was under way: its end, if it may end so, or its failure. */
-  #inputEnded(): void {
+  /** FIN or reset while an exchange was under way: its end, if it may end so, or its failure. */
+  #inputEnded(isReset: boolean): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    const event = this.#reader.endOfInput();
+    const event = this.#reader.endOfInput(isReset);
     if (event === EVENT_END) {
       this.#mayPersist = false;
       this.#release(exchange);

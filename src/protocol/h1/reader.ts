@@ -200,9 +200,12 @@ export class Reader {
     }
   }
 
-  /** The other side has sent FIN: what does that make of the message being read? */
-  endOfInput(): ReaderEvent {
-    if (this.#state === UNTIL_CLOSE) {
+  /**
+   * No byte will follow: what does that make of the message being read?
+   * in   `isReset`: the connection broke off, which completes nothing (RFC 9112 §8)
+   */
+  endOfInput(isReset = false): ReaderEvent {
+    if (this.#state === UNTIL_CLOSE && !isReset) {
       this.#startNext();
       return EVENT_END;
     }
