@@ -266,6 +266,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const { status } = reader.statusLine;
     this.#hasAnswered = true;
     if (status < 200 && status !== 101) {
+      reader.next(); // its end: a 1xx has no body
       if (++this.#interims > MAX_INTERIMS) this.#giveUp(fail("h1_response_head", "1xx without end"));
       else this.#pool.services.events.interim(exchange, status, reader.fields);
       return;
