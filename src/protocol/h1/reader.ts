@@ -300,7 +300,8 @@ export class Reader {
     if (typeof framing !== "number") return framing;
     this.isSuspect = declaresForbiddenBody(this.fields, status);
     this.#openBody(framing);
-    if (framing === FRAMING_NONE) this.bodyLength = declaredLength(this.fields);
+    // what a HEAD or 304 would carry may be told; a 204 has no length to tell (RFC 9110 §8.6)
+    if (framing === FRAMING_NONE && status !== 204) this.bodyLength = declaredLength(this.fields);
     return undefined;
   }
 
