@@ -6,14 +6,17 @@
  *        than one read waits in memory for each direction
  */
 import type { Failure } from "../core/failure.ts";
+import { fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
-import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
+import { HOP_BY_HOP, readConnection } from "../protocol/h1/connection-field.ts";
 import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exchange.ts";
 import { Plan, type Planned, type PipelineServices } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
 import { finish, run } from "./run.ts";
 
 const CONTINUE = 100;
+/** A 1xx has no body, so a length in it would only mislead (RFC 9110 §8.6). */
+const INTERIM_DROPS = HOP_BY_HOP.low | fieldMask("content-length").low;
 
 export class Pipeline implements DownstreamEvents, UpstreamEvents {
   readonly #services: PipelineServices;
@@ -85,7 +88,8 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
 
   interim(exchange: Exchange, status: number, fields: Fields): void {
     if (status === CONTINUE && !exchange.expectsContinue) return;
-    exchange.downstream.sendInterim(exchange, status, fields.linesWithout(HOP_BY_HOP.low, HOP_BY_HOP.high));
+    readConnection(fields);
+    exchange.downstream.sendInterim(exchange, status, fields.linesWithout(INTERIM_DROPS, HOP_BY_HOP.high));
   }
 
   response(exchange: Exchange, isEnd: boolean): void {
