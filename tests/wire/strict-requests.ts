@@ -96,7 +96,8 @@ function takeChunks(text: string, start: number): Body | undefined {
     const lineEnd = text.indexOf("\r\n", at);
     if (lineEnd === -1) return undefined;
     const line = text.slice(at, lineEnd);
-    if (!/^(?:0|[1-9a-f][0-9a-f]*)$/.test(line)) throw new Error(`a chunk size such as ${JSON.stringify(line)}`);
+    if (!/^(?:0|[1-9a-f][0-9a-f]*)$/.test(line))
+      throw new Error(`a chunk size such as ${JSON.stringify(line)}`);
     const size = Number.parseInt(line, 16);
     at = lineEnd + 2;
     if (size === 0) break;
@@ -107,6 +108,9 @@ function takeChunks(text: string, start: number): Body | undefined {
   }
   const end = text.startsWith("\r\n", at) ? at : text.indexOf("\r\n\r\n", at) + 2;
   if (end === 1 || text.length < end + 2) return undefined;
-  const trailers = text.slice(at, end).split("\r\n").filter((line) => line !== "");
+  const trailers = text
+    .slice(at, end)
+    .split("\r\n")
+    .filter((line) => line !== "");
   return { text: body, trailers, end: end + 2 };
 }
