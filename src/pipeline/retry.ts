@@ -14,6 +14,8 @@ import type { Planned } from "./plan.ts";
 /** The first attempt and two more: enough to pass two dead endpoints, bounded for a dead upstream. */
 const MAX_ATTEMPTS = 3;
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"]);
+/** Without a connection nothing can have been sent. */
+const NEVER_SENT: ReadonlySet<string> = new Set(["connect_refused", "connect_timeout", "name_unresolved"]);
 
 /** Prepares the next attempt. out  true when phase `choose` shall run again */
 export function prepareRetry(exchange: Planned, failure: Failure): boolean {
@@ -23,8 +25,7 @@ export function prepareRetry(exchange: Planned, failure: Failure): boolean {
     plan.isFreshRetry = isRepeatable(exchange);
     return plan.isFreshRetry;
   }
-  const wasSent = failure.code !== "connect_refused" && failure.code !== "connect_timeout";
-  return failure.retry === "other" && !wasSent && excludeEndpoint(exchange);
+  return failure.retry === "other" && NEVER_SENT.has(failure.code) && excludeEndpoint(exchange);
 }
 
 function isRepeatable(exchange: Planned): boolean {
