@@ -1,6 +1,7 @@
 /**
  * Campaigns: which there are, at which size, and what counts as failed.
  */
+import { runNoLeak } from "../../tests/campaign/no-leak.ts";
 import { runNothingLost } from "../../tests/campaign/nothing-lost.ts";
 
 type Say = (line: string) => void;
@@ -35,4 +36,22 @@ async function nothingLost(say: Say): Promise<readonly string[]> {
   ];
 }
 
-export const CAMPAIGNS: readonly Campaign[] = [{ name: "nothing-lost", run: nothingLost }];
+const MIB = 1024 * 1024;
+
+async function noLeak(say: Say): Promise<readonly string[]> {
+  const report = await runNoLeak({ warm: 200_000, exchanges: 1_000_000, say });
+  const growth = report.afterBytes / report.warmBytes;
+  say(`private memory after against warm: ${growth.toFixed(3)}; ${report.surplusFiles} descriptors more`);
+  return [
+    ...report.gauges.map((line) => `a gauge that is not back at 0: ${line}`),
+    ...(growth <= 1.1 ? [] : [`memory grew by ${((growth - 1) * 100).toFixed(0)} %`]),
+    ...(report.surplusFiles <= 2 ? [] : [`${report.surplusFiles} descriptors were left open`]),
+    ...(report.slowReaderBytes < 4 * MIB ? [] : [`a slow reader cost ${report.slowReaderBytes} bytes`]),
+    ...(report.slowReaderGot === 100 * MIB ? [] : [`a slow reader got ${report.slowReaderGot} bytes`]),
+  ];
+}
+
+export const CAMPAIGNS: readonly Campaign[] = [
+  { name: "nothing-lost", run: nothingLost },
+  { name: "no-leak", run: noLeak },
+];
