@@ -21,8 +21,11 @@ const ABOUT_CLIENT = fieldMask(
   "x-forwarded-prefix", "forwarded", "via", "x-request-id", "traceparent", "tracestate", "x-real-ip",
   "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
 );
-/** What a trusted proxy said and we say anew; its other words pass. */
-const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent");
+/** What a trusted proxy said and we say anew; its other words pass, but underscores are its client's. */
+const SAID_ANEW = fieldMask(
+  "x-forwarded-for", "via", "x-request-id", "traceparent",
+  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
+);
 const LENGTH = fieldMask("content-length");
 const HOST_MASK = fieldMask("host");
 const EXPECT_MASK = fieldMask("expect");
@@ -46,7 +49,11 @@ export function forward(exchange: Planned): NextOf<"forward"> {
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
-  if (!isReady && !exchange.isRequestComplete) exchange.downstream.pauseRequest(exchange);
+  if (!exchange.isRequestComplete) {
+    // an attempt before may have paused the body
+    if (isReady) exchange.downstream.resumeRequest(exchange);
+    else exchange.downstream.pauseRequest(exchange);
+  }
   if (plan.isFailing) return afterFailure(exchange);
   return WAIT;
 }
