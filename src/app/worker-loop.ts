@@ -126,7 +126,7 @@ class WorkerLoop {
     const beat = () => {
       const nowMs = performance.now();
       heartbeats[this.#worker] = Date.now();
-      this.#gauge(WORKER.at.loopLagMs, Math.max(0, nowMs - dueAtMs));
+      this.#gauge(WORKER.at.loopLagSec, Math.max(0, nowMs - dueAtMs) / 1000);
       if (beats % BEATS_A_MEMORY_READING === 0) this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
       beats++;
       dueAtMs = nowMs + HEARTBEAT_MS;

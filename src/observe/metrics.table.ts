@@ -41,7 +41,7 @@ const WORKER_ROWS = {
   logDropped: counter("weir_access_log_dropped_total", "access log lines dropped because the sink could not keep up"),
   memoryBytes: gauge("weir_worker_memory_bytes", "resident memory of the worker"),
   bufferedBytes: gauge("weir_worker_buffered_bytes", "bytes waiting in the worker's buffers for a slow reader"),
-  loopLagMs: gauge("weir_worker_loop_lag_ms", "delay of the last timer tick, in milliseconds"),
+  loopLagSec: gauge("weir_worker_loop_lag_seconds", "delay of the last timer tick"),
 };
 
 const LISTENER_ROWS = {
