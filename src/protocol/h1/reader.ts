@@ -248,6 +248,7 @@ export class Reader {
   /** A failed scan of a response speaks of the upstream, not of the client. */
   #failHead(failure: Failure): ReaderEvent {
     this.#state = FAILED;
+    this.requestLine.forget();
     if (this.#isRequest) this.failure = failure;
     else {
       const isTooLarge = failure.code === "head_too_large" || failure.code === "target_too_long";
@@ -273,7 +274,10 @@ export class Reader {
 
   #openRequest(lineEnd: number): Failure | undefined {
     const code = this.requestLine.read(this.#bytes, this.#head.headStart, lineEnd);
-    if (code !== undefined) return fail(code, this.#startOfHead());
+    if (code !== undefined) {
+      this.requestLine.forget();
+      return fail(code, this.#startOfHead());
+    }
     const { isHttp10 } = this.requestLine;
     const hostIndex = this.fields.indexOf(HOST);
     if (hostIndex === -1) {

@@ -25,6 +25,13 @@ export class RequestLine {
   target = "";
   isHttp10 = false;
 
+  /** What is here belongs to a request before the one that failed. */
+  forget(): void {
+    this.method = "";
+    this.target = "";
+    this.isHttp10 = false;
+  }
+
   /** out  undefined when the line is well formed */
   read(bytes: Buffer, start: number, end: number): FailureCode | undefined {
     const methodEnd = methodEndOf(bytes, start, end);
