@@ -10,7 +10,6 @@
  */
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body.ts";
 import { type Failure, fail } from "../core/failure.ts";
-import { fieldIdOf } from "../core/field-names.ts";
 import { OUT } from "../core/out.ts";
 import { LISTENER } from "../observe/metrics.table.ts";
 import {
@@ -41,6 +40,7 @@ import { type RawSocket, Wire } from "../transport/wire.ts";
 import { sendChunk } from "./chunks.ts";
 import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
 import type { Listener, SessionServices } from "./listener.ts";
+import { upgradeOf } from "./upgrade.ts";
 
 /** Pipelined bytes read ahead of the current exchange before the socket is paused. */
 const MAX_AHEAD_BYTES = 16 * 1024;
@@ -50,7 +50,6 @@ const LINGER_BYTES = 1024 * 1024;
 /** While leaving, a connection idle for this long is closed; a younger one may be about to ask again. */
 const LEAVING_IDLE_MS = 2000;
 const NEVER = Number.POSITIVE_INFINITY;
-const UPGRADE = fieldIdOf("upgrade");
 
 /** Where a client is, as told by its socket or by a PROXY protocol header. */
 export interface ClientAddress {
@@ -82,6 +81,8 @@ export class H1Server implements Downstream, Timed {
   #isReadPaused = false;
   #isSocketPaused = false;
   #isStopped = false;
+  /** The client's FIN was seen: requests read before it are still answered. */
+  #isInputOver = false;
   #isFlushing = false;
   #lingerBytes = 0;
 
@@ -121,6 +122,7 @@ export class H1Server implements Downstream, Timed {
   }
 
   onDrain(): void {
+    if (!this.wire.isBlocked) return; // also comes after a resume, and says nothing then
     readClock();
     if (!this.wire.flush()) {
       this.#armSendTimeout();
@@ -128,7 +130,7 @@ export class H1Server implements Downstream, Timed {
     }
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    this.#services.wheel.schedule(this, NEVER);
+    this.#armBodyTimeout(exchange);
     if (this.#isFlushing) this.#responseOut(exchange);
     else this.#services.events.downstreamDrained(exchange);
   }
@@ -137,16 +139,19 @@ export class H1Server implements Downstream, Timed {
   onEnd(): void {
     readClock();
     const exchange = this.#exchange;
-    this.#mayPersist = false;
+    this.#isInputOver = true;
+    if (exchange?.isTunnel === true) this.#endTunnelInput(exchange);
+    else if (exchange?.isRequestComplete !== true) this.#inputEnded();
+    else if (this.#reader.unread === 0) this.#mayPersist = false;
+  }
+
+  /** What was read before the client's FIN is dealt with: is there half a message? */
+  #inputEnded(): void {
+    const exchange = this.#exchange;
     if (exchange === undefined) {
       this.wire.close();
       return;
     }
-    if (exchange.isTunnel) {
-      this.#endTunnelInput(exchange);
-      return;
-    }
-    if (exchange.isRequestComplete) return;
     this.#reader.endOfInput();
     this.#fail(exchange, this.#reader.failure ?? fail("downstream_closed"));
   }
@@ -229,7 +234,8 @@ export class H1Server implements Downstream, Timed {
   #waitForMore(): void {
     const { wheel } = this.#services;
     const { timeouts } = this.listener;
-    if (this.#exchange !== undefined) {
+    if (this.#isInputOver) this.#inputEnded();
+    else if (this.#exchange !== undefined) {
       if (!this.wire.isBlocked) wheel.schedule(this, clock.nowMs + timeouts.bodyMs);
     } else if (!this.#reader.isIdle) wheel.schedule(this, this.#headStartedAtMs + timeouts.headMs);
   }
@@ -285,20 +291,9 @@ export class H1Server implements Downstream, Timed {
   #readConnectionField(exchange: Exchange): boolean {
     const fields = exchange.requestFields;
     const bits = readConnection(fields);
-    if ((bits & CONNECTION_UPGRADE) !== 0) exchange.upgrade = this.#upgradeOf(exchange);
+    if ((bits & CONNECTION_UPGRADE) !== 0) exchange.upgrade = upgradeOf(exchange);
     if (exchange.isHttp10) return (bits & CONNECTION_KEEP_ALIVE) !== 0;
     return (bits & CONNECTION_CLOSE) === 0;
-  }
-
-  /**
-   * The one protocol asked for, or "". h2c is left out: carrying it through would hand the client an
-   * HTTP/2 connection to the backend that no rule here sees.
-   */
-  #upgradeOf(exchange: Exchange): string {
-    const wanted = exchange.requestFields.joined(UPGRADE)?.toLowerCase() ?? "";
-    const isPlain = /^[\w.+-]+(?:\/[\w.+-]+)?$/.test(wanted) && !wanted.startsWith("h2");
-    if (!isPlain || exchange.isHttp10 || exchange.method !== "GET") return "";
-    return exchange.requestBodyKind === BODY_NONE ? wanted : "";
   }
 
   #takeBody(bytes: Buffer): void {
@@ -437,14 +432,29 @@ export class H1Server implements Downstream, Timed {
 
   #connectionOption(exchange: Exchange): ConnectionOption {
     const isUnbounded = exchange.isHttp10 && exchange.sentBodyKind >= BODY_STREAM;
-    const isLeaving = this.#services.isDraining || this.listener.isLeaving;
-    if (isUnbounded || isLeaving || !exchange.isRequestComplete) this.#mayPersist = false;
+    const isLast = this.#isInputOver && this.#reader.unread === 0;
+    if (isUnbounded || isLast || this.#isLeaving() || !exchange.isRequestComplete) this.#mayPersist = false;
     if (!this.#mayPersist) return "close";
     return exchange.isHttp10 ? "keep-alive" : "";
   }
 
   #armSendTimeout(): void {
     this.#services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
+  }
+
+  /** Once nothing waits for the client any more: is something awaited from it? */
+  #armBodyTimeout(exchange: Exchange): void {
+    const isAwaited = !exchange.isRequestComplete && !exchange.isTunnel && !this.#isReadPaused;
+    this.#services.wheel.schedule(this, isAwaited ? clock.nowMs + this.listener.timeouts.bodyMs : NEVER);
+  }
+
+  #idleMs(): number {
+    const { idleMs } = this.listener.timeouts;
+    return this.#isLeaving() ? Math.min(idleMs, LEAVING_IDLE_MS) : idleMs;
+  }
+
+  #isLeaving(): boolean {
+    return this.#services.isDraining || this.listener.isLeaving;
   }
 
   #completeResponse(exchange: Exchange): void {
@@ -466,7 +476,7 @@ export class H1Server implements Downstream, Timed {
     }
     this.#isReadPaused = false;
     this.#headStartedAtMs = clock.nowMs;
-    this.#services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.idleMs);
+    this.#services.wheel.schedule(this, clock.nowMs + this.#idleMs());
     if (this.#reader.unread > 0) this.#pump();
     else this.#reader.release();
   }
