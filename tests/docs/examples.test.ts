@@ -2,7 +2,7 @@
  * Every YAML block in the documents goes through the real check.
  *
  * rule   a block marked `yaml` is right, without a warning; one marked `yaml wrong` has problems, and the block
- *        that follows it shows them as the check words them
+ *        that follows it shows them as the check words them; a metric in a query (`promql`) exists
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { Glob } from "bun";
 import { checkText } from "../../src/app/load-config.ts";
 import { formatProblem } from "../../src/config/problem.ts";
+import { BLOCKS, PROCESS } from "../../src/observe/metrics.table.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 /** What the examples name and a reader would have. */
@@ -46,6 +47,14 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const rows = [
+  ...Object.values(BLOCKS).flatMap((block) => Object.values(block.rows)),
+  ...Object.values(PROCESS),
+];
+const metrics = new Set(rows.map((row) => row.name));
+const metricsIn = (text: string) =>
+  [...text.matchAll(/\bweir_\w+/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ""));
+
 const problemsOf = (text: string) =>
   checkText(text, "weir.yaml", { env: ENV, cores: 2, folder }).problems.map(formatProblem);
 
@@ -58,6 +67,11 @@ for (const { file, blocks } of documents) {
   for (const [index, { kind, text, line }] of blocks.entries()) {
     if (kind === "yaml") {
       test(`${file}:${line} is right`, () => expect(problemsOf(text)).toEqual([]));
+    }
+    if (kind === "promql") {
+      test(`${file}:${line} asks for metrics that exist`, () => {
+        expect(metricsIn(text).filter((name) => !metrics.has(name))).toEqual([]);
+      });
     }
     if (kind === "yaml wrong") {
       test(`${file}:${line} is wrong as the document says`, () => {
