@@ -23,9 +23,11 @@ import type { Exchange } from "../session/exchange.ts";
 import type { Listener, SessionServices } from "../session/listener.ts";
 import { EndpointPool, type PoolServices, type PoolSettings } from "../session/upstream-pool.ts";
 import { clock, readClock } from "../transport/clock.ts";
+import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
 import { type AcceptingSocket, type Acceptor, listenOn } from "../transport/listen.ts";
 import { LogFile } from "../transport/log-file.ts";
+import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
@@ -99,7 +101,9 @@ export class Dataplane {
       report: (text) => options.log("error", "pipeline", text),
     };
     const events = new Pipeline(this.#pipeline);
-    const shared = { wheel: this.#wheel, budget: this.#budget, counters: this.#counters };
+    const sockets = new SocketBudget(raiseDescriptorLimit());
+    sockets.makeRoom = () => [...this.#pools.values()].some(({ pool }) => pool.dropIdle());
+    const shared = { wheel: this.#wheel, budget: this.#budget, sockets, counters: this.#counters };
     this.#sessions = { ...shared, events, workerSlot: 0, isDraining: false };
     this.#poolServices = { ...shared, events };
     this.#wheel.start();

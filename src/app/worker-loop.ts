@@ -127,12 +127,20 @@ class WorkerLoop {
       const nowMs = performance.now();
       heartbeats[this.#worker] = Date.now();
       this.#gauge(WORKER.at.loopLagSec, Math.max(0, nowMs - dueAtMs) / 1000);
-      if (beats % BEATS_A_MEMORY_READING === 0) this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
+      if (beats % BEATS_A_MEMORY_READING === 0) this.#readMemory();
       beats++;
       dueAtMs = nowMs + HEARTBEAT_MS;
     };
     beat();
     setInterval(beat, HEARTBEAT_MS);
+  }
+
+  #readMemory(): void {
+    try {
+      this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
+    } catch {
+      // it is read from a file: without a free descriptor the last figure stays
+    }
   }
 
   #gauge(offset: number, value: number): void {
@@ -160,7 +168,7 @@ class WorkerLoop {
     const slot = this.#prepared.slots[seriesKey("worker")];
     if (slot !== undefined) this.#gauges = this.#zone?.row(this.#worker, slot + WORKER.slots).subarray(slot);
     this.#prepared = undefined;
-    this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
+    this.#readMemory();
     this.send({ kind: "committed", version });
   }
 

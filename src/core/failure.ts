@@ -52,7 +52,7 @@ const ROWS = {
   h1_response_framing:        ["upstream",   502, "never", "warn",  "the response declares an impossible or ambiguous body"],
   h1_response_chunk:          ["upstream",   502, "never", "warn",  "the chunked response body breaks its grammar"],
   upgrade_unasked:            ["upstream",   502, "never", "warn",  "101 to a request that asked for no such upgrade"],
-  too_many_connections:       ["local",      503, "never", "warn",  "limits.connections reached; the newest is refused"],
+  too_many_connections:       ["local",      503, "never", "warn",  "limits.connections, or the files a worker may open, reached; the newest is refused"],
   out_of_memory:              ["local",      503, "never", "warn",  "server.memory reached; the newest is refused"],
   draining:                   ["local",      503, "never", "info",  "this process is leaving"],
   internal:                   ["local",      500, "never", "error", "a defect in the proxy"],

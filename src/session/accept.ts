@@ -38,7 +38,7 @@ export function accept(
 ): AcceptedSession | undefined {
   readClock();
   count(services, listener, LISTENER.at.connections, 1);
-  const isFull = activeEverywhere >= listener.limits.connections;
+  const isFull = activeEverywhere >= listener.limits.connections || !services.sockets.mayOpen();
   if (isFull || services.budget.isExhausted) {
     count(services, listener, LISTENER.at.refused, 1);
     countReason(services, isFull ? "too_many_connections" : "out_of_memory");
@@ -47,6 +47,7 @@ export function accept(
     return undefined;
   }
   count(services, listener, LISTENER.at.active, 1);
+  services.sockets.openCount++;
   const client = clientOf(socket);
   const isProxied = !listener.proxyProtocolFrom.isEmpty && listener.proxyProtocolFrom.has(client.ip);
   return isProxied
@@ -57,6 +58,7 @@ export function accept(
 /** The accepted socket is gone. */
 export function released(listener: Listener, services: SessionServices): void {
   count(services, listener, LISTENER.at.active, -1);
+  services.sockets.openCount--;
 }
 
 function count(services: SessionServices, listener: Listener, offset: number, amount: number): void {

@@ -77,6 +77,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
 
   onOpen(socket: RawSocket): void {
     readClock();
+    this.#pool.dialled();
     if (this.#state !== CONNECTING) {
       socket.terminate(); // the exchange gave up on this connection long ago
       return;
@@ -95,6 +96,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
 
   onRefused(detail: string): void {
     readClock();
+    this.#pool.dialled();
+    this.#pool.socketGone();
     if (this.#state !== CONNECTING) return;
     if (++this.#tries < this.#pool.addressCount) {
       this.#pool.dial(this);
@@ -132,6 +135,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
 
   onClose(isReset: boolean): void {
     readClock();
+    this.#pool.socketGone();
     const wasOpen = this.#wire !== undefined && !this.#wire.isClosed;
     this.#wire?.closed();
     if (wasOpen) this.#pool.closed(this, this.#state === IDLE);
@@ -231,7 +235,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   cancel(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (exchange !== undefined) this.#pool.cancelled(this.#state === CONNECTING);
+    if (exchange !== undefined) this.#pool.cancelled();
     this.#wire?.terminate();
     this.#closeNow();
   }

@@ -5,6 +5,7 @@
  *        exchange takes what it needs when it begins
  */
 import type { CidrSet } from "../core/address.ts";
+import type { SocketBudget } from "../transport/socket-budget.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { Wheel } from "../transport/timers.ts";
 import type { DownstreamEvents } from "./exchange.ts";
@@ -31,6 +32,7 @@ export interface ListenerTimeouts {
 export interface SessionServices {
   readonly wheel: Wheel;
   readonly budget: BufferBudget;
+  readonly sockets: SocketBudget;
   readonly events: DownstreamEvents;
   /** This worker's counter row in the zone. */
   readonly counters: Float64Array;

@@ -12,6 +12,7 @@ import { ENDPOINT } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
 import { type DialAddress, dial } from "../transport/dial.ts";
 import type { Wheel } from "../transport/timers.ts";
+import type { SocketBudget } from "../transport/socket-budget.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { Exchange, UpstreamEvents } from "./exchange.ts";
 import { H1Client } from "./h1-client.ts";
@@ -27,11 +28,15 @@ export interface PoolSettings {
 export interface PoolServices {
   readonly wheel: Wheel;
   readonly budget: BufferBudget;
+  readonly sockets: SocketBudget;
   readonly events: UpstreamEvents;
   readonly counters: Float64Array;
 }
 
-/** Connections being made at once to one endpoint: a blackhole must not eat all descriptors. */
+/**
+ * Connections being made at once to one endpoint: a blackhole must not eat all descriptors. One that nobody waits for
+ * any more counts too, as it cannot be called off: the kernel gives up after two minutes.
+ */
 const MAX_CONNECTING = 1024;
 const AT = ENDPOINT.at;
 
@@ -43,7 +48,7 @@ export class EndpointPool {
   #addresses: readonly DialAddress[] = [];
   #nextAddress = 0;
   #idle: H1Client[] = [];
-  #connecting = 0;
+  #dialling = 0;
   #isRetired = false;
 
   constructor(services: PoolServices, slot: number, settings: PoolSettings) {
@@ -91,10 +96,11 @@ export class EndpointPool {
 
   #connect(exchange: Exchange): void {
     if (this.#addresses.length === 0) this.failed(exchange, fail("name_unresolved"), false);
-    else if (this.#connecting >= MAX_CONNECTING) {
+    else if (this.#dialling >= MAX_CONNECTING) {
       this.failed(exchange, fail("connect_refused", "too many connections are being made"), true);
+    } else if (!this.services.sockets.mayOpen()) {
+      this.failed(exchange, fail("too_many_connections", "no descriptor is left for another"), true);
     } else {
-      this.#connecting++;
       exchange.connectStartedAtMs = clock.nowMs;
       const client = new H1Client(this, exchange);
       exchange.upstream = client;
@@ -104,6 +110,8 @@ export class EndpointPool {
 
   /** Tries the next address of the endpoint. */
   dial(client: H1Client): void {
+    this.#dialling++;
+    this.services.sockets.openCount++;
     this.#nextAddress = (this.#nextAddress + 1) % this.#addresses.length;
     dial(this.#addresses[this.#nextAddress] as DialAddress, client);
   }
@@ -114,8 +122,17 @@ export class EndpointPool {
 
   // ── what connections report ──
 
+  /** A dial has ended, one way or the other. */
+  dialled(): void {
+    this.#dialling--;
+  }
+
+  /** A dialled socket is closed, or was never opened. */
+  socketGone(): void {
+    this.services.sockets.openCount--;
+  }
+
   connected(exchange: Exchange): void {
-    this.#connecting--;
     this.#add(AT.connects, 1);
     this.#add(AT.open, 1);
     observe(
@@ -140,14 +157,12 @@ export class EndpointPool {
   }
 
   /** An exchange was called off before its end. */
-  cancelled(wasConnecting: boolean): void {
+  cancelled(): void {
     this.#add(AT.active, -1);
-    if (wasConnecting) this.#connecting--;
   }
 
   failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void {
     this.#add(AT.active, -1);
-    if (wasConnecting) this.#connecting--;
     this.#add(wasConnecting ? AT.connectErrors : AT.errors, 1);
     this.services.events.upstreamFailed(exchange, failure);
   }
@@ -175,6 +190,13 @@ export class EndpointPool {
     if (index === -1) return;
     this.#idle.splice(index, 1);
     this.#add(AT.pooled, -1);
+  }
+
+  /** Closes the connection that has been idle longest. out  false when none is idle */
+  dropIdle(): boolean {
+    const [oldest] = this.#idle;
+    oldest?.retire();
+    return oldest !== undefined;
   }
 
   /** The endpoint left the configuration: idle connections close, busy ones after their exchange. */

@@ -22,6 +22,8 @@ export interface WeirOptions {
   /** More arguments after `run -c FILE`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Command in front of the program, which it ends by starting: `sh -c 'ulimit -n 512; exec "$@"' sh`. */
+  readonly within?: readonly string[];
   /** Files to put beside the configuration, by relative name. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -72,7 +74,8 @@ export async function startWeir(yaml: string, options: WeirOptions = {}): Promis
   const file = join(folder, "weir.yaml");
   writeFileSync(file, complete(yaml));
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text);
-  const child = Bun.spawn([join(ROOT, "bin", "weir"), "run", "-c", file, ...(options.args ?? [])], {
+  const command = [...(options.within ?? []), join(ROOT, "bin", "weir"), "run", "-c", file];
+  const child = Bun.spawn([...command, ...(options.args ?? [])], {
     cwd: folder,
     env: { ...process.env, ...options.env },
     stdin: "ignore",
