@@ -13,6 +13,8 @@ export interface Target {
   readonly host?: string;
   readonly port?: number;
   readonly unix?: string;
+  /** How long the connection may take to be made. */
+  readonly deadlineMs?: number;
 }
 
 /** One HTTP/1 response as received. */
@@ -81,7 +83,16 @@ export class RawClient {
       socket.once("connect", () => resolve());
       socket.once("error", reject);
     });
-    await within(opened, DEFAULT_DEADLINE_MS, `a connection to ${JSON.stringify(options)}`);
+    try {
+      await within(
+        opened,
+        to.deadlineMs ?? DEFAULT_DEADLINE_MS,
+        `a connection to ${JSON.stringify(options)}`,
+      );
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
     return client;
   }
 
