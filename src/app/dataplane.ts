@@ -20,8 +20,9 @@ import type { PipelineServices, Site } from "../pipeline/plan.ts";
 import { writeProxyHeader } from "../protocol/proxy-line.ts";
 import { type AcceptedSession, accept, released } from "../session/accept.ts";
 import type { Exchange } from "../session/exchange.ts";
-import type { Listener, SessionServices } from "../session/listener.ts";
-import { EndpointPool, type PoolServices, type PoolSettings } from "../session/upstream-pool.ts";
+import type { Listener } from "../session/listener.ts";
+import type { PoolServices, SessionServices } from "../session/services.ts";
+import { EndpointPool, type PoolSettings } from "../session/upstream-pool.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
@@ -225,7 +226,8 @@ export class Dataplane {
     let total = 0;
     for (let worker = 0; worker < MAX_WORKERS; worker++) {
       if (zone.heartbeats[worker] === 0) continue;
-      const row = (this.#rows[worker] ??= zone.row(worker, this.#counters.length));
+      const row = this.#rows[worker] ?? zone.row(worker, this.#counters.length);
+      this.#rows[worker] = row;
       total += row[slot + LISTENER.at.active] as number;
     }
     return total;

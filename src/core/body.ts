@@ -14,11 +14,7 @@ export const BODY_STREAM = 2;
 /** Bytes follow until the connection closes: only an HTTP/1 response may say so. */
 export const BODY_UNTIL_CLOSE = 3;
 
-export type BodyKind =
-  | typeof BODY_NONE
-  | typeof BODY_LENGTH
-  | typeof BODY_STREAM
-  | typeof BODY_UNTIL_CLOSE;
+export type BodyKind = typeof BODY_NONE | typeof BODY_LENGTH | typeof BODY_STREAM | typeof BODY_UNTIL_CLOSE;
 
 /** "No length was declared", where a length in bytes is expected. */
 export const LENGTH_UNKNOWN = -1;

@@ -66,7 +66,6 @@ export class Fields {
   }
 
   /** Gives the marks their bytes. The bytes must not change while the fields are in use. */
-  // biome-ignore lint/complexity/useMaxParams: where the message is, and where in it the fields are
   bind(bytes: Buffer, base: number, start: number, end: number): void {
     this.bytes = bytes;
     this.base = base;
@@ -90,7 +89,10 @@ export class Fields {
   #slice(at: number, from: number): string {
     const { base } = this;
     const marks = this.#marks;
-    return this.bytes.latin1Slice(base + (marks[at + from] as number), base + (marks[at + from + 1] as number));
+    return this.bytes.latin1Slice(
+      base + (marks[at + from] as number),
+      base + (marks[at + from + 1] as number),
+    );
   }
 
   /** True when the value of field `index` is exactly `text`. cost: no string is made */
@@ -186,18 +188,24 @@ export class Fields {
   writeTo(out: Out, low: number, high: number): void {
     const { bytes, base } = this;
     const highMask = high | DROPPED_BIT;
-    let from = this.start;
-    if ((this.low & low) !== 0 || (this.high & highMask) !== 0) {
-      for (let index = 0; index < this.count; index++) {
-        const id = this.#ids[index] as number;
-        if (((id < 32 ? low >>> id : highMask >>> (id - 32)) & 1) === 0) continue;
-        const lineStart = this.#marks[index * MARKS_PER_FIELD] as number;
-        if (lineStart > from) out.copy(bytes, base + from, base + lineStart);
-        from = index + 1 < this.count ? (this.#marks[(index + 1) * MARKS_PER_FIELD] as number) : this.end;
-      }
-    }
+    const isWhole = (this.low & low) === 0 && (this.high & highMask) === 0;
+    const from = isWhole ? this.start : this.#writeRuns(out, low, highMask);
     if (from < this.end) out.copy(bytes, base + from, base + this.end);
     if (this.added !== "") out.text(this.added);
+  }
+
+  /** Writes the runs of lines between those left out. out  where the last run starts */
+  #writeRuns(out: Out, low: number, high: number): number {
+    const { bytes, base } = this;
+    let from = this.start;
+    for (let index = 0; index < this.count; index++) {
+      const id = this.#ids[index] as number;
+      if (((id < 32 ? low >>> id : high >>> (id - 32)) & 1) === 0) continue;
+      const lineStart = this.#marks[index * MARKS_PER_FIELD] as number;
+      if (lineStart > from) out.copy(bytes, base + from, base + lineStart);
+      from = index + 1 < this.count ? (this.#marks[(index + 1) * MARKS_PER_FIELD] as number) : this.end;
+    }
+    return from;
   }
 
   /** The lines that `writeTo` writes, as text: for everything but the hot path. */

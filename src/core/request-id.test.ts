@@ -33,7 +33,8 @@ test("lines carry one id as request id and as trace id, with a span of their own
   const seen = new Set<string>();
   for (let turn = 0; turn < 200; turn++) {
     const lines = ids.nextLines();
-    const parts = /^X-Request-Id: ([0-9a-f]{32})\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01\r\n$/.exec(lines);
+    const parts =
+      /^X-Request-Id: ([0-9a-f]{32})\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01\r\n$/.exec(lines);
     expect(parts?.[1]).toBe(idInLines(lines));
     expect(parts?.[2]).toBe(idInLines(lines));
     seen.add(idInLines(lines)).add(parts?.[3] ?? "");

@@ -98,4 +98,3 @@ function extraLines(failure: Failure & { readonly lines?: string }): string {
   if (failure.status === 503) return "Retry-After: 1\r\n";
   return "";
 }
-

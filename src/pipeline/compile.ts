@@ -7,10 +7,17 @@
  * out    a Snapshot; nothing in it changes afterwards
  * fails  throws with a text for the operator
  */
-import { CidrSet } from "../core/address.ts";
+
 import { random } from "../balance/random.ts";
 import { roundRobin } from "../balance/round-robin.ts";
-import type { Config, EndpointConfig, ListenerConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
+import type {
+  Config,
+  EndpointConfig,
+  ListenerConfig,
+  RouteConfig,
+  UpstreamConfig,
+} from "../config/config.ts";
+import { CidrSet } from "../core/address.ts";
 import { seriesKey, sharedKey } from "../observe/series.ts";
 import { compileEdits } from "../route/edits.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
@@ -30,7 +37,12 @@ export interface CompileServices {
   /** First slot of each series. */
   readonly slots: Readonly<Record<string, number>>;
   /** The pool of this endpoint: one that exists, or a new one. */
-  readonly poolFor: (key: string, slot: number, upstream: UpstreamConfig, endpoint: EndpointConfig) => EndpointPool;
+  readonly poolFor: (
+    key: string,
+    slot: number,
+    upstream: UpstreamConfig,
+    endpoint: EndpointConfig,
+  ) => EndpointPool;
   /** Text of a file named in the configuration. */
   readonly readText: (path: string) => string;
   /** Tells workers apart, so that they do not all begin with the first endpoint. */
@@ -53,7 +65,10 @@ export function compileSnapshot(config: Config, services: CompileServices): Snap
   const groups = new Map(
     config.upstreams.map((upstream) => [upstream.name, compileUpstream(upstream, services, pools)]),
   );
-  const routes = config.routes.map((route) => ({ config: route, route: compileRoute(route, groups, services) }));
+  const routes = config.routes.map((route) => ({
+    config: route,
+    route: compileRoute(route, groups, services),
+  }));
   const sites = new Map(config.listeners.map((listener) => [listener.name, siteOf(listener, routes)]));
   return { sites, pools };
 }

@@ -17,14 +17,37 @@ import type { Endpoint, Planned, Route } from "./plan.ts";
 
 /** What a proxy says about a client, in every spelling that some backend reads. */
 const ABOUT_CLIENT = fieldMask(
-  "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
-  "x-forwarded-prefix", "forwarded", "via", "x-request-id", "traceparent", "tracestate", "x-real-ip",
-  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-server",
+  "x-forwarded-prefix",
+  "forwarded",
+  "via",
+  "x-request-id",
+  "traceparent",
+  "tracestate",
+  "x-real-ip",
+  "x_forwarded_for",
+  "x_forwarded_proto",
+  "x_forwarded_host",
+  "x_forwarded_port",
+  "x_real_ip",
+  "x_request_id",
 );
 /** What a trusted proxy said and we say anew; its other words pass, but underscores are its client's. */
 const SAID_ANEW = fieldMask(
-  "x-forwarded-for", "via", "x-request-id", "traceparent",
-  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
+  "x-forwarded-for",
+  "via",
+  "x-request-id",
+  "traceparent",
+  "x_forwarded_for",
+  "x_forwarded_proto",
+  "x_forwarded_host",
+  "x_forwarded_port",
+  "x_real_ip",
+  "x_request_id",
 );
 const LENGTH = fieldMask("content-length");
 const HOST_MASK = fieldMask("host");
@@ -74,7 +97,8 @@ function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
 /** Path and query as an endpoint gets them. Public for `weir explain`. */
 export function targetOf(exchange: Planned, route: Route): string {
   if (route.rewrite === undefined && exchange.isPathAsSent) return exchange.rawTarget;
-  const path = route.rewrite === undefined || exchange.path === "*" ? exchange.path : route.rewrite(exchange.path);
+  const path =
+    route.rewrite === undefined || exchange.path === "*" ? exchange.path : route.rewrite(exchange.path);
   return exchange.query === "" ? path : `${path}?${exchange.query}`;
 }
 

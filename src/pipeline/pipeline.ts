@@ -10,7 +10,7 @@ import { fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import { HOP_BY_HOP, readConnection } from "../protocol/h1/connection-field.ts";
 import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exchange.ts";
-import { Plan, type Planned, type PipelineServices } from "./plan.ts";
+import { type PipelineServices, Plan, type Planned } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
 import { finish, run } from "./run.ts";
 
@@ -143,4 +143,3 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     finish(exchange);
   }
 }
-

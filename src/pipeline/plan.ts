@@ -4,10 +4,11 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
+
+import type { Policy } from "../balance/policy.ts";
 import type { CidrSet } from "../core/address.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
-import type { Policy } from "../balance/policy.ts";
 import type { LogEntry } from "../observe/access-log.ts";
 import type { CompiledEdits } from "../route/edits.ts";
 import type { EncodedSlash } from "../route/path.ts";

@@ -24,7 +24,8 @@ export function receive(exchange: Planned): NextOf<"receive"> {
   const { downstream } = exchange;
   exchange.clientIp = downstream.clientIp;
   if (downstream.isTrusted) receiveTrusted(exchange);
-  if (!downstream.isTrusted || exchange.requestId === "") exchange.idLines = exchange.plan.services.ids.nextLines();
+  if (!downstream.isTrusted || exchange.requestId === "")
+    exchange.idLines = exchange.plan.services.ids.nextLines();
   if (exchange.failure === undefined) {
     exchange.failure = understand(exchange, downstream.listener.site as Site);
   } else exchange.plan.isRequestBroken = exchange.failure.code !== "body_too_large";
@@ -137,6 +138,9 @@ function receiveTrusted(exchange: Planned): void {
 
 /** The address in one hop, without port and brackets; "" when it is none. */
 function addressOf(hop: string): string {
-  const parts = /^(?:\[([0-9a-fA-F:.]{2,45})\](?::\d+)?|(\d{1,3}(?:\.\d{1,3}){3})(?::\d+)?|([0-9a-fA-F:.]{2,45}))$/.exec(hop);
+  const parts =
+    /^(?:\[([0-9a-fA-F:.]{2,45})\](?::\d+)?|(\d{1,3}(?:\.\d{1,3}){3})(?::\d+)?|([0-9a-fA-F:.]{2,45}))$/.exec(
+      hop,
+    );
   return parts?.[1] ?? parts?.[2] ?? parts?.[3] ?? "";
 }

@@ -9,7 +9,7 @@ import type { LogEntry } from "../observe/access-log.ts";
 import { observe } from "../observe/histogram.ts";
 import { ROUTE, WORKER } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
-import type { Planned, PipelineServices } from "./plan.ts";
+import type { PipelineServices, Planned } from "./plan.ts";
 
 const USER_AGENT = fieldIdOf("user-agent");
 const REFERER = fieldIdOf("referer");

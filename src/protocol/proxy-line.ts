@@ -48,7 +48,10 @@ function readV1(bytes: Buffer): ProxyHeader | "more" | undefined {
   if (family === undefined) return { source: undefined, destinationPort: 0, bytes: end + 2 };
   const width = family === "TCP4" ? 4 : 16;
   const isLegal =
-    rawWidth(source) === width && rawWidth(destination) === width && isPort(sourcePort) && isPort(destinationPort);
+    rawWidth(source) === width &&
+    rawWidth(destination) === width &&
+    isPort(sourcePort) &&
+    isPort(destinationPort);
   if (!isLegal) return undefined;
   return {
     source: { ip: source, port: Number(sourcePort) },

@@ -13,7 +13,8 @@ import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
 import type { RawSocket } from "../transport/wire.ts";
 import { type ClientAddress, H1Server } from "./h1-server.ts";
-import type { Listener, SessionServices } from "./listener.ts";
+import type { Listener } from "./listener.ts";
+import type { SessionServices } from "./services.ts";
 
 /** What an accepted socket reports to. */
 export interface AcceptedSession {
@@ -27,7 +28,8 @@ export interface AcceptedSession {
 }
 
 /** Sent to the newest connection when there is no room; then it is closed. */
-const REFUSAL = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const REFUSAL =
+  "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /** out  undefined when the connection was refused, and is closed */
 export function accept(
@@ -95,7 +97,6 @@ class ProxiedStart implements AcceptedSession, Timed {
   #bytes = Buffer.alloc(0);
   #session: H1Server | undefined;
 
-  // biome-ignore lint/complexity/useMaxParams: as H1Server
   constructor(socket: RawSocket, listener: Listener, peer: ClientAddress, services: SessionServices) {
     this.#socket = socket;
     this.#listener = listener;
@@ -112,7 +113,8 @@ class ProxiedStart implements AcceptedSession, Timed {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     const header = readProxyHeader(this.#bytes);
     if (header === "more") return;
-    if (header === undefined) this.#socket.terminate(); // not what was agreed: whoever it is, we cannot name it
+    if (header === undefined)
+      this.#socket.terminate(); // not what was agreed: whoever it is, we cannot name it
     else this.#start(header);
   }
 

@@ -28,7 +28,7 @@ import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
 import { sendChunk } from "./chunks.ts";
 import type { Exchange, Upstream } from "./exchange.ts";
-import type { EndpointPool } from "./upstream-pool.ts";
+import type { PoolServices } from "./services.ts";
 
 /** Response heads larger than this are refused. nginx: 4–8 KiB; Envoy: 60 KiB; Go: 10 MiB. */
 const RESPONSE_HEAD_LIMITS = { headBytes: 64 * 1024, headers: 200 };
@@ -44,6 +44,33 @@ const IDLE = 1;
 const BUSY = 2;
 const CLOSED = 3;
 
+/** Whoever holds the connections to one endpoint: the pool. */
+export interface ClientOwner {
+  readonly services: PoolServices;
+  readonly addressCount: number;
+  /** Tries the next address. */
+  dial(client: H1Client): void;
+  /** The PROXY header that opens the connection, if one does. */
+  proxyHeader(exchange: Exchange): Buffer | undefined;
+  connected(exchange: Exchange): void;
+  responded(exchange: Exchange): void;
+  /** An exchange is through with its connection. */
+  finished(): void;
+  failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void;
+  /** An exchange was called off before its end. */
+  cancelled(): void;
+  /** An attempt to connect has ended, one way or the other. */
+  dialled(): void;
+  /** A socket's descriptor is free again. */
+  socketGone(): void;
+  /** A connection offers itself for reuse. out  false when it must be closed instead */
+  keep(client: H1Client): boolean;
+  /** A socket is gone. */
+  closed(client: H1Client, wasIdle: boolean): void;
+  /** An idle connection must not be leased any more. */
+  forget(client: H1Client): void;
+}
+
 export class H1Client implements Upstream, DialedSession, Timed {
   deadlineMs = NEVER;
   wheelTick = 0;
@@ -51,7 +78,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   /** When the connection was made, for its age limit. */
   openedAtMs = 0;
   isReused = false;
-  readonly #pool: EndpointPool;
+  readonly #pool: ClientOwner;
   readonly #reader = new Reader("response", RESPONSE_HEAD_LIMITS);
   #wire: Wire | undefined;
   #state = CONNECTING;
@@ -67,7 +94,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   #isRetired = false;
 
   /** Starts to connect for `exchange`, whose head goes out as soon as the connection is there. */
-  constructor(pool: EndpointPool, exchange: Exchange) {
+  constructor(pool: ClientOwner, exchange: Exchange) {
     this.#pool = pool;
     this.#exchange = exchange;
     this.#watch(exchange.timeouts.connectMs);
@@ -213,7 +240,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
     }
     this.#isRequestOut = true;
     if (exchange.requestBodyKind === BODY_STREAM) this.#wire?.writeText(lastChunk(trailers));
-    if (!this.#isPaused) this.#watch(this.#isHeadRead ? exchange.timeouts.idleMs : exchange.timeouts.responseMs);
+    if (!this.#isPaused)
+      this.#watch(this.#isHeadRead ? exchange.timeouts.idleMs : exchange.timeouts.responseMs);
   }
 
   // ── the response ──
@@ -334,8 +362,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   #release(exchange: Exchange): void {
     this.#exchange = undefined;
     exchange.upstream = undefined;
-    const isClean =
-      this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
+    const isClean = this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
     this.#pool.finished();
     if (isClean && this.#wire?.isBlocked === false && this.#reader.isIdle && this.#pool.keep(this)) {
       this.#state = IDLE;
@@ -381,7 +408,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   #watch(afterMs: number): void {
     const limit = this.#exchange?.deadlineMs ?? NEVER;
     const deadline = afterMs > 0 ? clock.nowMs + afterMs : NEVER;
-    this.#pool.services.wheel.schedule(this, deadline < limit ? deadline : limit);
+    this.#pool.services.wheel.schedule(this, Math.min(deadline, limit));
   }
 
   /** While body bytes are due, and we are ready to take them, the endpoint may not stay silent. */

@@ -39,7 +39,8 @@ import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
 import { sendChunk } from "./chunks.ts";
 import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
-import type { Listener, SessionServices } from "./listener.ts";
+import type { Listener } from "./listener.ts";
+import type { SessionServices } from "./services.ts";
 import { upgradeOf } from "./upgrade.ts";
 
 /** Pipelined bytes read ahead of the current exchange before the socket is paused. */
@@ -86,7 +87,6 @@ export class H1Server implements Downstream, Timed {
   #isFlushing = false;
   #lingerBytes = 0;
 
-  // biome-ignore lint/complexity/useMaxParams: the four things a session is made of
   constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
     this.wire = new Wire(socket, services.budget);
     this.listener = listener;
@@ -368,9 +368,7 @@ export class H1Server implements Downstream, Timed {
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
-    const isOpen = isChunked
-      ? sendChunk(this.wire, bytes)
-      : this.wire.writeBytes(bytes);
+    const isOpen = isChunked ? sendChunk(this.wire, bytes) : this.wire.writeBytes(bytes);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;
   }

@@ -5,10 +5,6 @@
  *        exchange takes what it needs when it begins
  */
 import type { CidrSet } from "../core/address.ts";
-import type { SocketBudget } from "../transport/socket-budget.ts";
-import type { BufferBudget } from "../transport/wire.ts";
-import type { Wheel } from "../transport/timers.ts";
-import type { DownstreamEvents } from "./exchange.ts";
 
 export interface ListenerLimits {
   readonly connections: number;
@@ -26,20 +22,6 @@ export interface ListenerTimeouts {
   readonly headMs: number;
   readonly bodyMs: number;
   readonly idleMs: number;
-}
-
-/** The worker's things that every session needs. */
-export interface SessionServices {
-  readonly wheel: Wheel;
-  readonly budget: BufferBudget;
-  readonly sockets: SocketBudget;
-  readonly events: DownstreamEvents;
-  /** This worker's counter row in the zone. */
-  readonly counters: Float64Array;
-  /** First slot of the worker block in it. */
-  workerSlot: number;
-  /** True once this worker is leaving: connections end after their current exchange. */
-  isDraining: boolean;
 }
 
 export interface Listener {

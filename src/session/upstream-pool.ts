@@ -6,16 +6,14 @@
  * shape  idle connections are a stack: the one used last is the least likely to have gone stale
  * rule   at most `settings.idle` idle connections, each at most `idleTimeoutMs` idle and `maxAgeMs` old
  */
-import { fail, type Failure } from "../core/failure.ts";
+import { type Failure, fail } from "../core/failure.ts";
 import { observe } from "../observe/histogram.ts";
 import { ENDPOINT } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
 import { type DialAddress, dial } from "../transport/dial.ts";
-import type { Wheel } from "../transport/timers.ts";
-import type { SocketBudget } from "../transport/socket-budget.ts";
-import type { BufferBudget } from "../transport/wire.ts";
-import type { Exchange, UpstreamEvents } from "./exchange.ts";
-import { H1Client } from "./h1-client.ts";
+import type { Exchange } from "./exchange.ts";
+import { type ClientOwner, H1Client } from "./h1-client.ts";
+import type { PoolServices } from "./services.ts";
 
 export interface PoolSettings {
   readonly idle: number;
@@ -25,14 +23,6 @@ export interface PoolSettings {
   readonly proxyHeader: ((exchange: Exchange) => Buffer) | undefined;
 }
 
-export interface PoolServices {
-  readonly wheel: Wheel;
-  readonly budget: BufferBudget;
-  readonly sockets: SocketBudget;
-  readonly events: UpstreamEvents;
-  readonly counters: Float64Array;
-}
-
 /**
  * Connections being made at once to one endpoint: a blackhole must not eat all descriptors. One that nobody waits for
  * any more counts too, as it cannot be called off: the kernel gives up after two minutes.
@@ -40,7 +30,7 @@ export interface PoolServices {
 const MAX_CONNECTING = 1024;
 const AT = ENDPOINT.at;
 
-export class EndpointPool {
+export class EndpointPool implements ClientOwner {
   readonly services: PoolServices;
   /** First slot of the endpoint's block in the counter row. */
   slot: number;
@@ -144,11 +134,7 @@ export class EndpointPool {
 
   responded(exchange: Exchange): void {
     if (exchange.status >= 500) this.#add(AT.status5xx, 1);
-    observe(
-      this.services.counters,
-      this.slot + AT.firstByte,
-      exchange.respondedAtMs - exchange.sentAtMs,
-    );
+    observe(this.services.counters, this.slot + AT.firstByte, exchange.respondedAtMs - exchange.sentAtMs);
   }
 
   /** An exchange is through with its connection. */

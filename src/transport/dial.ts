@@ -19,9 +19,7 @@ export interface DialedSession {
   onClose(isReset: boolean): void;
 }
 
-export type DialAddress =
-  | { readonly ip: string; readonly port: number }
-  | { readonly unix: string };
+export type DialAddress = { readonly ip: string; readonly port: number } | { readonly unix: string };
 
 type Dialed = Bun.Socket<DialedSession>;
 

@@ -18,15 +18,39 @@ export const CONNECTION_UPGRADE = 4;
 const CONNECTION = fieldIdOf("connection");
 /** Never taken out because a client named them: they decide who is asked for what, and by whom. */
 const PROTECTED = fieldMask(
-  "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
-  "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded", "via",
-  "x-request-id", "x-real-ip", "authorization", "cookie", "set-cookie", "cache-control",
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "te",
+  "trailer",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "forwarded",
+  "via",
+  "x-request-id",
+  "x-real-ip",
+  "authorization",
+  "cookie",
+  "set-cookie",
+  "cache-control",
 );
 
 /** Fields that never pass, whatever Connection says. */
 export const HOP_BY_HOP = fieldMask(
-  "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-  "http2-settings", "proxy-authenticate", "proxy-authorization",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+  "proxy-authenticate",
+  "proxy-authorization",
 );
 
 export function readConnection(fields: Fields): number {
@@ -37,7 +61,8 @@ export function readConnection(fields: Fields): number {
     if (fields.isValue(index, "close")) return CONNECTION_CLOSE;
   }
   let bits = 0;
-  for (const part of (fields.joined(CONNECTION) as string).split(",")) bits |= takeOption(part.trim().toLowerCase(), fields);
+  for (const part of (fields.joined(CONNECTION) as string).split(","))
+    bits |= takeOption(part.trim().toLowerCase(), fields);
   return bits;
 }
 

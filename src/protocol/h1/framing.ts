@@ -45,7 +45,8 @@ export function responseFraming(
 ): Framing | Failure {
   if (status === 101) return FRAMING_TUNNEL;
   const declared = declaredFraming(fields, isHttp10, FRAMING_UNTIL_CLOSE);
-  if (typeof declared !== "number") return fail("h1_response_framing", `${declared.code}: ${declared.detail}`);
+  if (typeof declared !== "number")
+    return fail("h1_response_framing", `${declared.code}: ${declared.detail}`);
   if (method === "HEAD" || status < 200 || status === 204 || status === 304) return FRAMING_NONE;
   return declared;
 }

@@ -36,7 +36,6 @@ export interface HeadLimits {
 }
 
 /** Where the run of bytes of one class that starts at `start` ends. cost: one test for four bytes */
-// biome-ignore lint/complexity/useMaxParams: a view of the bytes would cost more than the scan
 function endOfRun(isOfClass: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   while (
@@ -124,7 +123,7 @@ export class HeadScanner {
     if (this.position === this.headStart) this.fields.reset();
     const limit = this.headStart + this.#limits.headBytes;
     this.#bytes = bytes;
-    this.#end = end < limit ? end : limit;
+    this.#end = Math.min(end, limit);
     for (;;) {
       const result = this.#step();
       if (result !== SCAN_MORE) return result;

@@ -231,12 +231,7 @@ export class Reader {
     this.#position = head.position;
     if (result === SCAN_MORE) return EVENT_MORE;
     if (result !== SCAN_DONE) return this.#failHead(head.failure as Failure);
-    head.fields.bind(
-      this.#bytes,
-      head.headStart,
-      head.startLineEnd + 2,
-      head.position - head.headStart - 2,
-    );
+    head.fields.bind(this.#bytes, head.headStart, head.startLineEnd + 2, head.position - head.headStart - 2);
     const lineEnd = head.headStart + head.startLineEnd;
     const failure = this.#isRequest ? this.#openRequest(lineEnd) : this.#openResponse(lineEnd);
     if (failure === undefined) return EVENT_HEAD;
@@ -262,7 +257,8 @@ export class Reader {
   #skipEmptyLines(): boolean {
     while (this.#position < this.#end && this.#bytes[this.#position] === CR) {
       if (this.#position + 1 === this.#end) return false;
-      if (this.#bytes[this.#position + 1] !== LF) return this.#fail("h1_bad_line_end", "bare CR") === EVENT_MORE;
+      if (this.#bytes[this.#position + 1] !== LF)
+        return this.#fail("h1_bad_line_end", "bare CR") === EVENT_MORE;
       if (++this.#emptyLines > MAX_EMPTY_LINES) {
         return this.#fail("h1_bad_request_line", "empty lines") === EVENT_MORE;
       }
@@ -282,7 +278,8 @@ export class Reader {
     const hostIndex = this.fields.indexOf(HOST);
     if (hostIndex === -1) {
       if (!isHttp10) return fail("h1_host_missing"); // RFC 9112 §3.2
-    } else if (this.fields.indexOf(HOST, hostIndex + 1) !== -1) return fail("h1_host_conflict", "several Host fields");
+    } else if (this.fields.indexOf(HOST, hostIndex + 1) !== -1)
+      return fail("h1_host_conflict", "several Host fields");
     const framing = requestFraming(this.fields, isHttp10);
     if (typeof framing !== "number") return framing;
     this.#openBody(framing);
@@ -333,7 +330,7 @@ export class Reader {
   #readLength(): ReaderEvent {
     const available = this.#end - this.#position;
     if (available === 0) return EVENT_MORE;
-    const length = available < this.#left ? available : this.#left;
+    const length = Math.min(available, this.#left);
     this.#left -= length;
     if (this.#left === 0) this.#state = AT_END;
     return this.#giveBody(this.#position + length);
@@ -362,7 +359,8 @@ export class Reader {
         return EVENT_BODY;
       }
     }
-    if (chunks.isBroken) return this.#fail(this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk", chunks.detail);
+    if (chunks.isBroken)
+      return this.#fail(this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk", chunks.detail);
     if (!chunks.isLast) return EVENT_MORE;
     this.#state = IN_TRAILERS;
     this.#trailerScanner = new HeadScanner(this.#limits);
@@ -377,7 +375,10 @@ export class Reader {
     if (result === SCAN_MORE) return EVENT_MORE;
     if (result !== SCAN_DONE) {
       const { code, detail } = head.failure as Failure;
-      return this.#fail(this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk", `trailers: ${code} ${detail}`);
+      return this.#fail(
+        this.#isRequest ? "h1_bad_chunk" : "h1_response_chunk",
+        `trailers: ${code} ${detail}`,
+      );
     }
     if (head.fields.count > 0) this.trailers = this.#trailerLines(head);
     this.#startNext();
@@ -400,7 +401,18 @@ export class Reader {
 /** Every known name in the low word, credentials, cookies and claims about the client: none may come this late. */
 const FORBIDDEN_LOW = -1;
 const FORBIDDEN_HIGH = fieldMask(
-  "set-cookie", "authorization", "content-type", "content-encoding", "cache-control", "location",
-  "x-forwarded-server", "x-forwarded-prefix", "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host",
-  "x_forwarded_port", "x_real_ip", "x_request_id",
+  "set-cookie",
+  "authorization",
+  "content-type",
+  "content-encoding",
+  "cache-control",
+  "location",
+  "x-forwarded-server",
+  "x-forwarded-prefix",
+  "x_forwarded_for",
+  "x_forwarded_proto",
+  "x_forwarded_host",
+  "x_forwarded_port",
+  "x_real_ip",
+  "x_request_id",
 ).high;

@@ -48,7 +48,10 @@ export class RequestLine {
       if (IS_TARGET[bytes[at] as number] !== 1) return "h1_bad_target";
     }
     this.method = methodOf(bytes, start, methodEnd);
-    this.target = versionStart - targetStart === 1 && bytes[targetStart] === 47 ? "/" : bytes.latin1Slice(targetStart, versionStart);
+    this.target =
+      versionStart - targetStart === 1 && bytes[targetStart] === 47
+        ? "/"
+        : bytes.latin1Slice(targetStart, versionStart);
     return undefined;
   }
 }

@@ -103,7 +103,6 @@ export interface ResponseToWrite {
 }
 
 /** `kind` is the body's framing on this connection. */
-// biome-ignore lint/complexity/useMaxParams: one call on the hot path
 export function writeResponseHead(
   out: Out,
   response: ResponseToWrite,

@@ -1,0 +1,31 @@
+/**
+ * Services: the worker's things that sessions on either side need.
+ */
+import type { SocketBudget } from "../transport/socket-budget.ts";
+import type { Wheel } from "../transport/timers.ts";
+import type { BufferBudget } from "../transport/wire.ts";
+import type { DownstreamEvents, UpstreamEvents } from "./exchange.ts";
+
+/** For sessions with clients. */
+export interface SessionServices {
+  readonly wheel: Wheel;
+  readonly budget: BufferBudget;
+  readonly sockets: SocketBudget;
+  readonly events: DownstreamEvents;
+  /** This worker's counter row in the zone. */
+  readonly counters: Float64Array;
+  /** First slot of the worker block in it. */
+  workerSlot: number;
+  /** True once this worker is leaving: connections end after their current exchange. */
+  isDraining: boolean;
+}
+
+/** For sessions with endpoints. */
+export interface PoolServices {
+  readonly wheel: Wheel;
+  readonly budget: BufferBudget;
+  readonly events: UpstreamEvents;
+  /** Descriptors of this worker. */
+  readonly sockets: SocketBudget;
+  readonly counters: Float64Array;
+}
