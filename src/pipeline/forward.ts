@@ -72,19 +72,21 @@ export function forward(exchange: Planned): NextOf<"forward"> {
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
+  if (plan.isFailing) return afterFailure(exchange);
   if (!exchange.isRequestComplete) {
     // an attempt before may have paused the body
     if (isReady) exchange.downstream.resumeRequest(exchange);
     else exchange.downstream.pauseRequest(exchange);
   }
-  if (plan.isFailing) return afterFailure(exchange);
   return WAIT;
 }
 
 /** The pool could not even try: the failure came while this phase was running. */
 function afterFailure(exchange: Planned): NextOf<"forward"> {
   exchange.plan.isFailing = false;
-  return exchange.failure === undefined ? "choose" : "answer";
+  if (exchange.failure === undefined) return "choose";
+  exchange.downstream.resumeRequest(exchange); // the answer may wait for the end of the body
+  return "answer";
 }
 
 function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
