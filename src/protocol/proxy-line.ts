@@ -80,7 +80,7 @@ function readV2(bytes: Buffer): ProxyHeader | "more" | undefined {
   const at = V2_HEAD_BYTES;
   return {
     source: {
-      ip: formatIp(bytes.subarray(at, at + width)),
+      ip: formatIp(unmapped(bytes.subarray(at, at + width))),
       port: bytes.readUInt16BE(at + 2 * width),
     },
     destinationPort: bytes.readUInt16BE(at + 2 * width + 2),
@@ -88,13 +88,24 @@ function readV2(bytes: Buffer): ProxyHeader | "more" | undefined {
   };
 }
 
+/** An IPv4 client that came over IPv6 is the same client. */
+function unmapped(bytes: Uint8Array): Uint8Array {
+  const isMapped = bytes.length === 16 && bytes[10] === 255 && bytes[11] === 255;
+  return isMapped && bytes.subarray(0, 10).every((byte) => byte === 0) ? bytes.subarray(12) : bytes;
+}
+
+/** The one spelling of an address (RFC 5952 §4): what logs, rules and endpoints compare. */
 function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   const groups: string[] = [];
   for (let at = 0; at < 16; at += 2) {
     groups.push((((bytes[at] as number) << 8) | (bytes[at + 1] as number)).toString(16));
   }
-  return groups.join(":");
+  const text = groups.join(":");
+  const zeros = (run: RegExpExecArray) => run[0].split("0").length;
+  const [longest] = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => zeros(b) - zeros(a));
+  if (longest === undefined) return text;
+  return `${text.slice(0, longest.index)}::${text.slice(longest.index + longest[0].length + 1)}`;
 }
 
 export interface ProxiedConnection {
@@ -109,13 +120,15 @@ export function writeProxyHeader(version: "v1" | "v2", connection: ProxiedConnec
   const source = parseIp(connection.sourceIp);
   const destination = parseIp(connection.destinationIp);
   const isKnown = source !== undefined && destination !== undefined && source.length === destination.length;
-  if (version === "v1") return Buffer.from(isKnown ? v1Line(connection, source.length) : "PROXY UNKNOWN\r\n");
+  if (version === "v1")
+    return Buffer.from(isKnown ? v1Line(connection, source, destination) : "PROXY UNKNOWN\r\n");
   return isKnown ? v2Bytes(connection, source, destination) : v2Head(0, 0, 0);
 }
 
-function v1Line(connection: ProxiedConnection, width: number): string {
-  const { sourceIp, destinationIp, sourcePort, destinationPort } = connection;
-  return `PROXY TCP${width === 4 ? 4 : 6} ${sourceIp} ${destinationIp} ${sourcePort} ${destinationPort}\r\n`;
+function v1Line(connection: ProxiedConnection, source: Uint8Array, destination: Uint8Array): string {
+  const { sourcePort, destinationPort } = connection;
+  const family = source.length === 4 ? "TCP4" : "TCP6";
+  return `PROXY ${family} ${formatIp(source)} ${formatIp(destination)} ${sourcePort} ${destinationPort}\r\n`;
 }
 
 function v2Bytes(connection: ProxiedConnection, source: Uint8Array, destination: Uint8Array): Buffer {
