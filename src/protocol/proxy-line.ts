@@ -47,14 +47,15 @@ function readV1(bytes: Buffer): ProxyHeader | "more" | undefined {
   const [, family, source = "", destination = "", sourcePort = "", destinationPort = ""] = parts;
   if (family === undefined) return { source: undefined, destinationPort: 0, bytes: end + 2 };
   const width = family === "TCP4" ? 4 : 16;
+  const ip = parseIp(source);
   const isLegal =
     rawWidth(source) === width &&
     rawWidth(destination) === width &&
     isPort(sourcePort) &&
     isPort(destinationPort);
-  if (!isLegal) return undefined;
+  if (!isLegal || ip === undefined) return undefined;
   return {
-    source: { ip: source, port: Number(sourcePort) },
+    source: { ip: formatIp(ip), port: Number(sourcePort) },
     destinationPort: Number(destinationPort),
     bytes: end + 2,
   };

@@ -76,7 +76,7 @@ async function told(
   bytes: string,
   cuts: readonly number[] | "every" = [],
   listener = "named",
-): Promise<[string?, string?]> {
+): Promise<(string | undefined)[]> {
   const client = await RawClient.connect(weir.port(listener));
   try {
     await client.send(bytes + get("/"), cuts);
