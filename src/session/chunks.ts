@@ -11,7 +11,7 @@ export function sendChunk(wire: Wire, bytes: Buffer): boolean {
   OUT.text(chunkStart(bytes.length));
   if (bytes.length > JOIN_BYTES) {
     wire.writeOut();
-    wire.writeBytes(bytes);
+    wire.writeOwn(bytes);
     return wire.writeText("\r\n");
   }
   OUT.copy(bytes, 0, bytes.length);

@@ -43,7 +43,7 @@ export interface Downstream {
    * out  false when the client is slow: send no more until `downstreamDrained`
    */
   sendHead(exchange: Exchange, isEnd: boolean): boolean;
-  /** Sends body bytes; the session may keep the buffer until written. out  as for `sendHead` */
+  /** Sends body bytes, whose memory is the session's from then on. out  as for `sendHead` */
   sendBody(exchange: Exchange, bytes: Buffer): boolean;
   /** Ends the response; `trailers` are field lines or "". */
   sendEnd(exchange: Exchange, trailers: string): void;
@@ -59,7 +59,7 @@ export interface Downstream {
 /** The server's side of an exchange. Fulfilled by each upstream session. */
 export interface Upstream {
   readonly isReused: boolean;
-  /** out  false when the endpoint is slow: send no more until `upstreamDrained` */
+  /** As for Downstream. out  false when the endpoint is slow: send no more until `upstreamDrained` */
   sendBody(bytes: Buffer): boolean;
   sendEnd(trailers: string): void;
   pauseResponse(): void;

@@ -78,6 +78,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
   /** When the connection was made, for its age limit. */
   openedAtMs = 0;
   isReused = false;
+  /** Where it leads, as the pool names it. */
+  address = "";
   readonly #pool: ClientOwner;
   readonly #reader = new Reader("response", RESPONSE_HEAD_LIMITS);
   #wire: Wire | undefined;
@@ -227,7 +229,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const wire = this.#wire;
     if (exchange === undefined || wire === undefined) return true;
     if (!this.#isPaused) this.#watch(exchange.isTunnel ? TUNNEL_IDLE_MS : exchange.timeouts.idleMs);
-    if (exchange.isTunnel || exchange.requestBodyKind === BODY_LENGTH) return wire.writeBytes(bytes);
+    if (exchange.isTunnel || exchange.requestBodyKind === BODY_LENGTH) return wire.writeOwn(bytes);
     return sendChunk(wire, bytes);
   }
 

@@ -368,7 +368,7 @@ export class H1Server implements Downstream, Timed {
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
-    const isOpen = isChunked ? sendChunk(this.wire, bytes) : this.wire.writeBytes(bytes);
+    const isOpen = isChunked ? sendChunk(this.wire, bytes) : this.wire.writeOwn(bytes);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;
   }

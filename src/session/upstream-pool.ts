@@ -36,6 +36,7 @@ export class EndpointPool implements ClientOwner {
   slot: number;
   settings: PoolSettings;
   #addresses: readonly DialAddress[] = [];
+  #known: ReadonlySet<string> = new Set();
   #nextAddress = 0;
   #idle: H1Client[] = [];
   #dialling = 0;
@@ -55,9 +56,11 @@ export class EndpointPool implements ClientOwner {
     return this.#idle.length;
   }
 
-  /** Addresses to connect to from now on; connections already made stay. */
+  /** Addresses to connect to from now on; connections to others end, busy ones after their exchange. */
   setAddresses(addresses: readonly DialAddress[]): void {
     this.#addresses = addresses;
+    this.#known = new Set(addresses.map(nameOf));
+    for (const client of [...this.#idle]) if (!this.#known.has(client.address)) client.retire();
   }
 
   /**
@@ -103,7 +106,9 @@ export class EndpointPool implements ClientOwner {
     this.#dialling++;
     this.services.sockets.openCount++;
     this.#nextAddress = (this.#nextAddress + 1) % this.#addresses.length;
-    dial(this.#addresses[this.#nextAddress] as DialAddress, client);
+    const address = this.#addresses[this.#nextAddress] as DialAddress;
+    client.address = nameOf(address);
+    dial(address, client);
   }
 
   proxyHeader(exchange: Exchange): Buffer | undefined {
@@ -156,7 +161,7 @@ export class EndpointPool implements ClientOwner {
   /** A connection offers itself for reuse. out  false when it must be closed instead */
   keep(client: H1Client): boolean {
     const { idle, idleTimeoutMs, maxAgeMs } = this.settings;
-    if (this.#isRetired || this.#idle.length >= idle) return false;
+    if (this.#isRetired || this.#idle.length >= idle || !this.#known.has(client.address)) return false;
     if (maxAgeMs > 0 && clock.nowMs - client.openedAtMs >= maxAgeMs) return false;
     this.#idle.push(client);
     this.#add(AT.pooled, 1);
@@ -196,4 +201,8 @@ export class EndpointPool implements ClientOwner {
     const at = this.slot + offset;
     counters[at] = (counters[at] as number) + amount;
   }
+}
+
+function nameOf(address: DialAddress): string {
+  return "unix" in address ? address.unix : `${address.ip} ${address.port}`;
 }

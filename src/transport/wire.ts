@@ -38,13 +38,32 @@ export class BufferBudget {
   }
 }
 
+/** What waits for the socket to drain. */
+interface Waiting {
+  bytes: Buffer;
+  /** Nobody else uses the memory behind: it may be given back once the bytes are out. */
+  readonly isOwn: boolean;
+}
+
+/** Smaller pieces are left to the collector. */
+const RELEASE_BYTES = 64 * 1024;
+
+/**
+ * Gives the memory of a piece that is out back at once, instead of when the collector comes by: a slow reader of a
+ * large body then costs one piece, not the garbage of many.
+ */
+function release(bytes: Buffer): void {
+  const memory = bytes.buffer;
+  if (memory.byteLength >= RELEASE_BYTES && memory instanceof ArrayBuffer) memory.transfer(0);
+}
+
 /** Head and body up to this size leave in one write: a copy of 32 KiB is cheaper than a system call. */
 export const JOIN_BYTES = 32 * 1024;
 
 export class Wire {
   readonly socket: RawSocket;
   readonly #budget: BufferBudget;
-  #queue: Buffer[] = [];
+  #queue: Waiting[] = [];
   #queuedBytes = 0;
   #isEnding = false;
   isClosed = false;
@@ -67,11 +86,24 @@ export class Wire {
     return this.#keep(Buffer.from(taken > 0 ? text.slice(taken) : text, "latin1"));
   }
 
+  /** Writes bytes that belong to somebody else, who must not change them. */
   writeBytes(bytes: Buffer): boolean {
-    if (this.#queuedBytes > 0) return this.#keep(bytes);
+    return this.#write(bytes, false);
+  }
+
+  /** Writes bytes that nobody else will look at again. */
+  writeOwn(bytes: Buffer): boolean {
+    return this.#write(bytes, bytes.length === bytes.buffer.byteLength);
+  }
+
+  #write(bytes: Buffer, isOwn: boolean): boolean {
+    if (this.#queuedBytes > 0) return this.#keep(bytes, isOwn);
     const taken = this.socket.write(bytes);
-    if (taken === bytes.length || taken < 0) return true;
-    return this.#keep(taken > 0 ? bytes.subarray(taken) : bytes);
+    if (taken !== bytes.length && taken >= 0) {
+      return this.#keep(taken > 0 ? bytes.subarray(taken) : bytes, isOwn);
+    }
+    if (isOwn) release(bytes);
+    return true;
   }
 
   /** Writes what was gathered in OUT, which is free again afterwards. */
@@ -96,18 +128,19 @@ export class Wire {
   /** Sends what waits. out  true when nothing waits any more */
   flush(): boolean {
     while (this.#queue.length > 0 && !this.isClosed) {
-      const first = this.#queue[0] as Buffer;
-      const taken = this.socket.write(first);
+      const first = this.#queue[0] as Waiting;
+      const taken = this.socket.write(first.bytes);
       if (taken < 0) {
         this.#forget();
         break;
       }
       this.#account(-taken);
-      if (taken < first.length) {
-        this.#queue[0] = first.subarray(taken);
+      if (taken < first.bytes.length) {
+        first.bytes = first.bytes.subarray(taken);
         return false;
       }
       this.#queue.shift();
+      if (first.isOwn) release(first.bytes);
     }
     if (this.#isEnding) this.socket.shutdown();
     return true;
@@ -136,9 +169,9 @@ export class Wire {
     this.#forget();
   }
 
-  #keep(bytes: Buffer): boolean {
+  #keep(bytes: Buffer, isOwn = false): boolean {
     if (this.isClosed) return true;
-    this.#queue.push(bytes);
+    this.#queue.push({ bytes, isOwn });
     this.#account(bytes.length);
     return false;
   }
