@@ -62,11 +62,11 @@ test("counters of a dead worker stay and its gauges go to 0", async () => {
   for (let request = 0; request < 5; request++) await weir.get();
   // the echo worker counts an open connection, which dies with it
   const waiting = weir.get("/slow").catch(() => "reset");
-  await eventually(
-    async () => (await weir.status()).listeners[0]?.connectionsActive === 1,
-    5000,
-    "the connection",
-  );
+  const isAlone = async () => {
+    const [listener] = (await weir.status()).listeners;
+    return listener?.requests === 6 && listener.connectionsActive === 1;
+  };
+  await eventually(isAlone, 5000, "the connection, and the end of those before it");
   process.kill(workers[0] ?? 0, "SIGKILL");
   expect(await waiting).toBe("reset");
   const counted = async () => {
