@@ -10,6 +10,7 @@ import { startWeir, type Weir, type WeirOptions } from "./weir.ts";
 
 export class Stage {
   #ends: (() => unknown)[] = [];
+  #clients: RawClient[] = [];
 
   async origin(script: OriginScript | OriginScript["data"]): Promise<Origin> {
     const origin = await Origin.start(script);
@@ -25,8 +26,14 @@ export class Stage {
 
   async client(target: Target | number): Promise<RawClient> {
     const client = await RawClient.connect(target);
-    this.after(() => client.reset()); // a FIN alone would leave a tunnel half open
+    this.#clients.push(client);
     return client;
+  }
+
+  /** Resets every client now. */
+  closeClients(): void {
+    for (const client of this.#clients) client.reset();
+    this.#clients = [];
   }
 
   /** Something to end when the test is over; the last one comes first. */
@@ -35,6 +42,7 @@ export class Stage {
   }
 
   async clear(): Promise<void> {
+    this.closeClients(); // by RST: a FIN alone would leave a tunnel half open
     const ends = this.#ends.reverse();
     this.#ends = [];
     for (const end of ends) await within(Promise.resolve(end()), 15_000, "the stage to be cleared");
