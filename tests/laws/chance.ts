@@ -50,8 +50,8 @@ export class Chance {
   }
 }
 
-const SECONDS = Number(process.env.WEIR_LAWS_SECONDS ?? 0.5);
-const SEED = process.env.WEIR_LAWS_SEED;
+const { WEIR_LAWS_SECONDS, WEIR_LAWS_SEED: SEED } = process.env;
+const SECONDS = Number(WEIR_LAWS_SECONDS ?? 0.5);
 
 /** Runs `attempt` with ever new seeds until the time is over; a failure names the seed that repeats it. */
 export function forAll(attempt: (chance: Chance) => void): void {

@@ -47,7 +47,7 @@ function randomMessage(chance: Chance, first: readonly string[]): Message {
   for (let count = chance.below(3); count > 0; count--) {
     written.splice(chance.below(written.length + 1), 0, chance.pick(OWN));
   }
-  const kind = chance.pick([BODY_NONE, BODY_LENGTH, BODY_STREAM]);
+  const kind = chance.pick<BodyKind>([BODY_NONE, BODY_LENGTH, BODY_STREAM]);
   const pieces =
     kind === BODY_NONE
       ? []
@@ -146,7 +146,7 @@ test(
         const story = new Story("response");
         story.feed(Buffer.from(text, "latin1"));
         story.pull();
-        const read = message.kind === BODY_NONE ? { ...message, kind: BODY_LENGTH } : message;
+        const read: Message = message.kind === BODY_NONE ? { ...message, kind: BODY_LENGTH } : message;
         expectTold(story, read, `${status} ${reason} false`);
         const strict = parseResponse(text, "GET", false);
         expect([strict?.status, strict?.body, strict?.raw]).toEqual([status, message.body, text]);
