@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { checkLogFormat, compileLogFormat, type LogEntry, logFields } from "./access-log.ts";
+import { COMBINED, checkLogFormat, compileLogFormat, type LogEntry, logFields } from "./access-log.ts";
 
 const ENTRY: LogEntry = {
   timeMs: Date.UTC(2026, 0, 31, 23, 59, 59, 7),
@@ -224,4 +224,20 @@ describe("a format that is none is refused with what to do", () => {
   test("the named formats are accepted", () => {
     expect([checkLogFormat("json"), checkLogFormat("combined")]).toEqual([undefined, undefined]);
   });
+});
+
+test("combined writes what its template says, for plain values and for hostile ones", () => {
+  const direct = compileLogFormat("combined");
+  const byTemplate = compileLogFormat(COMBINED);
+  for (const value of ["", "plain", 'a"b', "a b", "\x00\n\\", "\xff", "]"]) {
+    const odd: LogEntry = {
+      ...ENTRY,
+      method: value,
+      path: `/${value}`,
+      query: value,
+      referer: value,
+      userAgent: value,
+    };
+    expect(direct(odd)).toBe(byTemplate(odd));
+  }
 });
