@@ -40,10 +40,18 @@ function chooseEndpoint(exchange: Planned, upstream: UpstreamGroup): number {
   return index === -1 ? policy.pick(backups, services.chance()) : index;
 }
 
-/** A further attempt goes to an endpoint that has not failed this exchange yet. */
+/**
+ * A further attempt goes to an endpoint that has not failed this exchange yet: by chance, since to ask the policy
+ * would move everybody's turn on, and with two endpoints the one that fails would be first every time.
+ */
 function chooseLeft(exchange: Planned, upstream: UpstreamGroup, excluded: Uint8Array): number {
   const chance = exchange.plan.services.chance();
-  const left = (set: Uint8Array) => set.map((may, index) => (excluded[index] === 1 ? 0 : may));
-  const index = upstream.policy.pick(left(upstream.eligible), chance);
-  return index === -1 ? upstream.policy.pick(left(upstream.backups), chance) : index;
+  const index = pickLeft(upstream.eligible, excluded, chance);
+  return index === -1 ? pickLeft(upstream.backups, excluded, chance) : index;
+}
+
+function pickLeft(eligible: Uint8Array, excluded: Uint8Array, chance: number): number {
+  const left: number[] = [];
+  for (const [index, may] of eligible.entries()) if (may === 1 && excluded[index] !== 1) left.push(index);
+  return left[Math.floor(chance * left.length)] ?? -1;
 }
