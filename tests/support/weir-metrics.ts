@@ -6,7 +6,7 @@
 export function metric(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
   let sum = 0;
   for (const line of text.split("\n")) {
-    const found = /^([a-zA-Z_:]+)(?:\{(.*)\})? (\S+)$/.exec(line);
+    const found = /^([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\S+)$/.exec(line);
     if (found === null || found[1] !== name) continue;
     const has = Object.entries(labels).every(([key, value]) =>
       (found[2] ?? "").includes(`${key}="${value}"`),
