@@ -49,20 +49,21 @@ function parseIpv6(text: string): Uint8Array | undefined {
   const [plain = ""] = text.split("%"); // a zone id names an interface, not an address
   const halves = plain.split("::");
   if (halves.length > 2 || !/^[0-9a-fA-F:.]+$/.test(plain)) return undefined;
-  const head = groupsOf(halves[0] ?? "");
-  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "") : [];
+  const head = groupsOf(halves[0] ?? "", halves.length === 1);
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "", true) : [];
   if (head === undefined || tail === undefined) return undefined;
   const missing = 16 - head.length - tail.length;
   if (halves.length === 2 ? missing < 2 : missing !== 0) return undefined;
   return Uint8Array.from([...head, ...new Array<number>(missing).fill(0), ...tail]);
 }
 
-function groupsOf(text: string): number[] | undefined {
+/** `mayEndInV4`: dotted bytes may only be the end of the whole address (RFC 4291 §2.2). */
+function groupsOf(text: string, mayEndInV4: boolean): number[] | undefined {
   if (text === "") return [];
   const bytes: number[] = [];
   const groups = text.split(":");
   for (const [index, group] of groups.entries()) {
-    const v4 = index === groups.length - 1 ? parseIpv4(group) : undefined;
+    const v4 = mayEndInV4 && index === groups.length - 1 ? parseIpv4(group) : undefined;
     if (v4 !== undefined) bytes.push(...v4);
     else if (/^[0-9a-fA-F]{1,4}$/.test(group)) {
       const value = Number.parseInt(group, 16);
