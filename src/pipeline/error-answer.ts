@@ -114,7 +114,7 @@ function escapeHtml(text: string): string {
 
 const STYLE =
   ":root{color-scheme:light dark}" +
-  "body{margin:0;min-height:100vh;display:grid;place-content:center;padding:1rem;" +
+  "body{margin:0;box-sizing:border-box;min-height:100vh;display:grid;place-content:center;padding:1rem;" +
   "font:1rem/1.5 system-ui,sans-serif}" +
   "h1{margin:0;font-size:1.5rem;font-weight:600}p{margin:.5rem 0 0}code{overflow-wrap:anywhere}";
 
