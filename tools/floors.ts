@@ -68,7 +68,7 @@ export async function breaksUnder(root: string): Promise<Break[]> {
 /** in  a path relative to src/, and its text */
 export function breaksIn(file: string, source: string): Break[] {
   const { code } = partsOf(source);
-  const isTest = file.endsWith(".test.ts");
+  const isTest = file.endsWith(".test.ts") || file.endsWith(".cases.ts");
   const found: Break[] = [];
   const add = (offset: number, reason: string | undefined) => {
     if (reason !== undefined) found.push({ file, line: lineAt(source, offset), reason });
