@@ -12,6 +12,7 @@ import { delimiter, join } from "node:path";
 export const PACKAGES = [
   { program: "curl", package: "curl", purpose: "an independent HTTP client", for: ["test"] },
   { program: "ss", package: "iproute2", purpose: "shows what the kernel knows of a socket", for: ["test"] },
+  { program: "slowhttptest", package: "slowhttptest", purpose: "slow clients in numbers", for: ["test"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },

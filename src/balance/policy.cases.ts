@@ -63,7 +63,7 @@ export function policyCases(name: string, make: (endpoints: readonly Weighted[])
     test(`${name}: of ${flags} only the eligible are picked, each of them`, () => {
       for (const weights of [endpoints(1, 1, 1, 1), endpoints(4, 3, 2, 1)]) {
         const got = shares(make(weights), Uint8Array.from(flags));
-        expect(got.map((share) => (share > 0 ? 1 : 0))).toEqual([...flags]);
+        expect(got.map((share) => Number(share > 0))).toEqual([...flags]);
       }
     });
   }
