@@ -28,6 +28,7 @@ import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
 import { type AcceptingSocket, type Acceptor, listenOn } from "../transport/listen.ts";
 import { LogFile } from "../transport/log-file.ts";
+import { keeperOfThisProcess } from "../transport/memory.ts";
 import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
@@ -68,6 +69,7 @@ export class Dataplane {
   #counters: Float64Array;
   readonly #rows: (Float64Array | undefined)[] = [];
   readonly #wheel = new Wheel();
+  readonly #memory = keeperOfThisProcess();
   readonly #budget = new BufferBudget(Number.POSITIVE_INFINITY);
   readonly #pipeline: PipelineServices & {
     counters: Float64Array;
@@ -308,6 +310,7 @@ export class Dataplane {
   // ── life ──
 
   #keepHouse(): void {
+    this.#memory.look();
     this.#pipeline.epochMs = Date.now() - performance.now();
     const { workerSlot } = this.#pipeline;
     this.#counters[workerSlot + WORKER.at.bufferedBytes] = this.#budget.usedBytes;

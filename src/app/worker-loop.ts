@@ -12,6 +12,7 @@ import type { Config } from "../config/config.ts";
 import { WORKER } from "../observe/metrics.table.ts";
 import { seriesKey } from "../observe/series.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
+import { residentBytes } from "../transport/memory.ts";
 import { become } from "../transport/privileges.ts";
 import { Zone } from "../zone/zone.ts";
 import type { DataplaneOptions } from "./dataplane.ts";
@@ -136,11 +137,8 @@ class WorkerLoop {
   }
 
   #readMemory(): void {
-    try {
-      this.#gauge(WORKER.at.memoryBytes, process.memoryUsage.rss());
-    } catch {
-      // it is read from a file: without a free descriptor the last figure stays
-    }
+    const bytes = residentBytes();
+    if (bytes !== undefined) this.#gauge(WORKER.at.memoryBytes, bytes);
   }
 
   #gauge(offset: number, value: number): void {
