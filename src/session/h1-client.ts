@@ -292,6 +292,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
       const { trailers } = this.#reader;
       this.#release(exchange);
       events.responseEnd(exchange, trailers);
+      this.#forgetFields();
     } else if (event === EVENT_FAILED) this.#giveUp(this.#reader.failure as Failure);
   }
 
@@ -345,6 +346,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     if (event === EVENT_END && reader.trailers === "") {
       this.#release(exchange);
       events.response(exchange, true);
+      this.#forgetFields();
       return;
     }
     events.response(exchange, false);
@@ -370,6 +372,11 @@ export class H1Client implements Upstream, DialedSession, Timed {
       this.#state = IDLE;
       this.isReused = true;
     } else this.#closeNow();
+  }
+
+  /** An idle connection holds no bytes of what it carried. */
+  #forgetFields(): void {
+    if (this.#state === IDLE) this.#reader.forgetFields();
   }
 
   /** FIN or reset while an exchange was under way: its end, if it may end so, or its failure. */

@@ -476,7 +476,10 @@ export class H1Server implements Downstream, Timed {
     this.#headStartedAtMs = clock.nowMs;
     this.#services.wheel.schedule(this, clock.nowMs + this.#idleMs());
     if (this.#reader.unread > 0) this.#pump();
-    else this.#reader.release();
+    else {
+      this.#reader.release();
+      this.#reader.forgetFields();
+    }
   }
 
   /** No more requests: FIN, then a while of reading and forgetting. */

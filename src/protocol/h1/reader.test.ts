@@ -302,3 +302,20 @@ test("a request whose line was not read has none of the request before", () => {
     expect([reader.failure !== undefined, method, target, isHttp10]).toEqual([true, "", "", false]);
   }
 });
+
+test("an idle reader lets go of the bytes it read, and reads on", () => {
+  const reader = readerOf("request", GET);
+  eventsOf(reader);
+  reader.release();
+  reader.forgetFields();
+  expect([reader.bodyBytes.length, reader.fields.bytes.length, reader.fields.count]).toEqual([0, 0, 0]);
+  reader.feed(Buffer.from(GET));
+  expect([reader.next(), reader.fields.find("host")]).toEqual([EVENT_HEAD, "a"]);
+});
+
+test("fields of a message begun are not forgotten", () => {
+  const reader = readerOf("request", `POST / HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\n`);
+  reader.next();
+  reader.forgetFields();
+  expect(reader.fields.find("host")).toBe("a");
+});

@@ -135,6 +135,11 @@ export class Reader {
     this.#head.startHead(0);
   }
 
+  /** Lets go of the last message's fields, and of the bytes that they stand in: nobody will ask any more. */
+  forgetFields(): void {
+    if (this.isIdle) this.#head.fields.reset();
+  }
+
   /** After an upgrade: the bytes that came too early, as they are. */
   takeRest(): Buffer {
     const rest = this.#bytes.subarray(this.#position, this.#end);
