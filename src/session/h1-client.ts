@@ -26,8 +26,8 @@ import { clock, readClock } from "../transport/clock.ts";
 import type { DialedSession } from "../transport/dial.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
-import { sendChunk } from "./chunks.ts";
 import type { Exchange, Upstream } from "./exchange.ts";
+import { sendChunk } from "./h1-output.ts";
 import type { PoolServices } from "./services.ts";
 
 /** Response heads larger than this are refused. nginx: 4–8 KiB; Envoy: 60 KiB; Go: 10 MiB. */

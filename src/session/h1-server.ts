@@ -8,9 +8,8 @@
  *        bounded time of reading and forgetting, so that the answer is not lost to a reset (RFC 9112 §9.6)
  * note   a client's FIN does not end its exchange: it may have closed only its sending side (RFC 9112 §9.6)
  */
-import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body.ts";
+import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
 import { type Failure, fail } from "../core/failure.ts";
-import { OUT } from "../core/out.ts";
 import { LISTENER } from "../observe/metrics.table.ts";
 import {
   CONNECTION_CLOSE,
@@ -26,19 +25,12 @@ import {
   EVENT_MORE,
   Reader,
 } from "../protocol/h1/reader.ts";
-import {
-  type ConnectionOption,
-  chunkStart,
-  interimHead,
-  LAST_CHUNK,
-  lastChunk,
-  writeResponseHead,
-} from "../protocol/h1/writer.ts";
+import { type ConnectionOption, interimHead, lastChunk } from "../protocol/h1/writer.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
-import { sendChunk } from "./chunks.ts";
 import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
+import { framedKind, sendAnswerHead, sendChunk } from "./h1-output.ts";
 import type { Listener } from "./listener.ts";
 import type { SessionServices } from "./services.ts";
 import { upgradeOf } from "./upgrade.ts";
@@ -339,35 +331,15 @@ export class H1Server implements Downstream, Timed {
 
   sendHead(exchange: Exchange, isEnd: boolean): boolean {
     exchange.isHeadSent = true;
-    const kind = this.#framedKind(exchange);
-    OUT.reset();
-    writeResponseHead(OUT, exchange, kind, this.#connectionOption(exchange));
-    const isOpen = this.#writeHead(exchange, kind, isEnd);
-    exchange.first = undefined;
+    const isOpen = sendAnswerHead(this.wire, exchange, this.#connectionOption(exchange), isEnd);
     if (isEnd) this.#completeResponse(exchange);
     else if (!isOpen) this.#armSendTimeout();
     return isOpen;
   }
 
-  /** Sends the head in OUT with the body bytes that came along. */
-  #writeHead(exchange: Exchange, kind: BodyKind, isEnd: boolean): boolean {
-    const { first, firstStart, firstEnd } = exchange;
-    const length = firstEnd - firstStart;
-    if (first === undefined || length === 0 || kind === BODY_NONE) {
-      if (isEnd && kind === BODY_STREAM) OUT.text(LAST_CHUNK);
-      return this.wire.writeOut();
-    }
-    exchange.bytesSent += length;
-    if (kind !== BODY_STREAM) return this.wire.writeOutWith(first, firstStart, firstEnd);
-    OUT.text(chunkStart(length));
-    OUT.copy(first, firstStart, firstEnd);
-    OUT.text(isEnd ? `\r\n${LAST_CHUNK}` : "\r\n");
-    return this.wire.writeOut();
-  }
-
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
-    const isChunked = !exchange.isTunnel && this.#framedKind(exchange) === BODY_STREAM;
+    const isChunked = !exchange.isTunnel && framedKind(exchange) === BODY_STREAM;
     const isOpen = isChunked ? sendChunk(this.wire, bytes) : this.wire.writeOwn(bytes);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;
@@ -380,7 +352,7 @@ export class H1Server implements Downstream, Timed {
       if (exchange.isRequestComplete) this.#completeResponse(exchange);
       return;
     }
-    if (this.#framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
+    if (framedKind(exchange) === BODY_STREAM) this.wire.writeText(lastChunk(trailers));
     this.#completeResponse(exchange);
   }
 
@@ -390,9 +362,7 @@ export class H1Server implements Downstream, Timed {
     exchange.isRequestComplete = false;
     this.#mayPersist = false;
     this.#services.wheel.schedule(this, NEVER);
-    OUT.reset();
-    writeResponseHead(OUT, exchange, BODY_NONE, "upgrade");
-    this.wire.writeOut();
+    sendAnswerHead(this.wire, exchange, "upgrade", false);
     const early = this.#reader.takeRest();
     if (early.length > 0) this.#takeTunnelBytes(exchange, early);
     this.#setPaused(this.#isReadPaused); // what came too early may have been too much for a request
@@ -400,7 +370,7 @@ export class H1Server implements Downstream, Timed {
 
   /** Cut, not ended: without its last chunk or its length a client knows; with neither, only RST tells. */
   abort(exchange: Exchange): void {
-    const isTelling = exchange.isHeadSent && this.#framedKind(exchange) === exchange.sentBodyKind;
+    const isTelling = exchange.isHeadSent && framedKind(exchange) === exchange.sentBodyKind;
     this.#exchange = undefined;
     this.#mayPersist = false;
     if (isTelling && exchange.sentBodyKind === BODY_LENGTH) this.#stop();
@@ -419,13 +389,6 @@ export class H1Server implements Downstream, Timed {
     this.#isReadPaused = false;
     this.#setPaused(false);
     if (!exchange.isTunnel) this.#pump();
-  }
-
-  /** What the body's framing is on this connection: HTTP/1.0 knows no chunks (RFC 9112 §6.1). */
-  #framedKind(exchange: Exchange): BodyKind {
-    const kind = exchange.sentBodyKind;
-    if (kind === BODY_NONE || kind === BODY_LENGTH) return kind;
-    return exchange.isHttp10 ? 3 : BODY_STREAM;
   }
 
   #connectionOption(exchange: Exchange): ConnectionOption {

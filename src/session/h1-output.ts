@@ -1,0 +1,57 @@
+/**
+ * HTTP/1 output: heads and body bytes as they go into a wire, in as few system calls as they fit.
+ *
+ * why    what a message looks like on this protocol is the writer's to say; how it is cut into writes is said here
+ * out    every send says false when the other side is slow, as Wire does
+ */
+import { BODY_LENGTH, BODY_NONE, BODY_STREAM, BODY_UNTIL_CLOSE, type BodyKind } from "../core/body.ts";
+import { OUT } from "../core/out.ts";
+import { type ConnectionOption, chunkStart, LAST_CHUNK, writeResponseHead } from "../protocol/h1/writer.ts";
+import { JOIN_BYTES, type Wire } from "../transport/wire.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** What the response body's framing is on this connection: HTTP/1.0 knows no chunks (RFC 9112 §6.1). */
+export function framedKind(exchange: Exchange): BodyKind {
+  const kind = exchange.sentBodyKind;
+  if (kind === BODY_NONE || kind === BODY_LENGTH) return kind;
+  return exchange.isHttp10 ? BODY_UNTIL_CLOSE : BODY_STREAM;
+}
+
+/** Sends the response head and the body bytes that came along; `isEnd`: nothing follows them. */
+export function sendAnswerHead(
+  wire: Wire,
+  exchange: Exchange,
+  connection: ConnectionOption,
+  isEnd: boolean,
+): boolean {
+  const kind = framedKind(exchange);
+  const { first, firstStart, firstEnd } = exchange;
+  const length = first === undefined || kind === BODY_NONE ? 0 : firstEnd - firstStart;
+  exchange.first = undefined;
+  exchange.bytesSent += length;
+  OUT.reset();
+  writeResponseHead(OUT, exchange, kind, connection);
+  if (first === undefined || length === 0) {
+    if (isEnd && kind === BODY_STREAM) OUT.text(LAST_CHUNK);
+    return wire.writeOut();
+  }
+  if (kind !== BODY_STREAM) return wire.writeOutWith(first, firstStart, firstEnd);
+  OUT.text(chunkStart(length));
+  OUT.copy(first, firstStart, firstEnd);
+  OUT.text(isEnd ? `\r\n${LAST_CHUNK}` : "\r\n");
+  return wire.writeOut();
+}
+
+/** Sends body bytes as one chunk. */
+export function sendChunk(wire: Wire, bytes: Buffer): boolean {
+  OUT.reset();
+  OUT.text(chunkStart(bytes.length));
+  if (bytes.length > JOIN_BYTES) {
+    wire.writeOut();
+    wire.writeOwn(bytes);
+    return wire.writeText("\r\n");
+  }
+  OUT.copy(bytes, 0, bytes.length);
+  OUT.text("\r\n");
+  return wire.writeOut();
+}
