@@ -20,7 +20,7 @@ export function record(exchange: Planned): void {
   const { services } = plan;
   const { counters } = services;
   const slot = plan.route?.slot ?? services.unroutedSlot;
-  const statusClass = slot + AT.status1xx + classOf(exchange.sentStatus);
+  const statusClass = slot + AT.status1xx + classOf(statusOf(exchange));
   counters[statusClass] = (counters[statusClass] as number) + 1;
   if (plan.route !== undefined) add(counters, slot + AT.active, -1);
   add(counters, slot + AT.bytesReceived, exchange.bytesReceived);
@@ -31,9 +31,13 @@ export function record(exchange: Planned): void {
   if (services.logAccess !== undefined) services.logAccess(entryOf(exchange));
 }
 
-/** 0 for 1xx … 4 for 5xx; a client that left before any status counts as 4xx, as 499 does elsewhere. */
+/** The status sent; without one that of the failure, such as 499 for a client that left before. */
+function statusOf({ sentStatus, failure }: Planned): number {
+  return sentStatus === 0 ? (failure?.status ?? 499) : sentStatus;
+}
+
+/** 0 for 1xx … 4 for 5xx. */
 function classOf(status: number): number {
-  if (status === 0) return 3;
   return status >= 500 ? 4 : Math.trunc(status / 100) - 1;
 }
 
@@ -42,7 +46,7 @@ function recordFailure(exchange: Planned, services: PipelineServices, slot: numb
   if (failure === undefined) return;
   const index = FAILURE_INDEX.get(failure.code) ?? 0;
   add(services.counters, services.workerSlot + WORKER.at.failures + index, 1);
-  if (exchange.isHeadSent && !exchange.isResponseComplete) add(services.counters, slot + AT.aborted, 1);
+  if (exchange.isHeadSent && !exchange.plan.isSent) add(services.counters, slot + AT.aborted, 1);
 }
 
 function add(counters: Float64Array, at: number, amount: number): void {
@@ -62,7 +66,7 @@ function entryOf(exchange: Planned): LogEntry {
     path: exchange.path === "" ? pathOf(exchange.rawTarget) : exchange.path,
     query: exchange.query,
     protocol: exchange.isHttp10 ? "HTTP/1.0" : "HTTP/1.1",
-    status: exchange.sentStatus === 0 ? (failure?.status ?? 499) : exchange.sentStatus,
+    status: statusOf(exchange),
     bytesReceived: exchange.bytesReceived,
     bytesSent: exchange.bytesSent,
     listener: downstream.listener.name,
