@@ -1,0 +1,79 @@
+import { expect, test } from "bun:test";
+import { fakeExchange, fixedRoute } from "../../tests/support/fake-exchange.ts";
+import { roundRobin } from "../balance/round-robin.ts";
+import { choose } from "./choose.ts";
+import type { Planned, UpstreamGroup } from "./plan.ts";
+
+function group(flags: readonly ("used" | "backup" | "out")[]): UpstreamGroup {
+  return {
+    name: "app",
+    endpoints: flags.map((_, index) => ({ name: `e${index}`, pool: undefined as never })),
+    policy: roundRobin(
+      flags.map(() => ({ weight: 1 })),
+      0,
+    ),
+    eligible: Uint8Array.from(flags, (flag) => Number(flag === "used")),
+    backups: Uint8Array.from(flags, (flag) => Number(flag === "backup")),
+  };
+}
+
+function exchangeFor(upstreams: readonly UpstreamGroup[], chance = 0): Planned {
+  const { exchange } = fakeExchange();
+  const split = { pick: (at: number) => Math.floor(at * upstreams.length) } as never;
+  exchange.plan.route = fixedRoute({ action: { kind: "proxy", split, upstreams } });
+  Object.assign(exchange.plan.services, { chance: () => chance });
+  return exchange;
+}
+
+const chosen = (exchange: Planned) => [choose(exchange), exchange.plan.endpoint?.name];
+
+test("the policy picks; each choice is an attempt", () => {
+  const upstream = group(["used", "used"]);
+  const names = [1, 2, 3].map(() => {
+    const exchange = exchangeFor([upstream]);
+    choose(exchange);
+    expect(exchange.plan.attempts).toBe(1);
+    return exchange.plan.endpoint?.name;
+  });
+  expect(names).toEqual(["e0", "e1", "e0"]);
+});
+
+test("a backup is used when no other endpoint can be, and never before", () => {
+  expect(chosen(exchangeFor([group(["backup", "used"])]))).toEqual(["forward", "e1"]);
+  expect(chosen(exchangeFor([group(["backup", "out"])]))).toEqual(["forward", "e0"]);
+});
+
+test("without a usable endpoint the answer is no_endpoint", () => {
+  const exchange = exchangeFor([group(["out", "out"])]);
+  expect([choose(exchange), exchange.failure?.code]).toEqual(["answer", "no_endpoint"]);
+});
+
+test("chance decides between weighted upstreams, once for an exchange", () => {
+  const [first, second] = [group(["used"]), { ...group(["used"]), name: "two" }];
+  const exchange = exchangeFor([first, second], 0.7);
+  choose(exchange);
+  Object.assign(exchange.plan.services, { chance: () => 0 });
+  choose(exchange);
+  expect([exchange.plan.upstream?.name, exchange.plan.attempts]).toEqual(["two", 2]);
+});
+
+test("a further attempt passes over endpoints that failed, and does not move the turn of others", () => {
+  const upstream = group(["used", "used", "used", "backup"]);
+  const exchange = exchangeFor([upstream], 0.99);
+  choose(exchange);
+  exchange.plan.excluded = Uint8Array.from([1, 0, 0, 0]);
+  expect(chosen(exchange)).toEqual(["forward", "e2"]);
+  exchange.plan.excluded = Uint8Array.from([1, 1, 1, 0]);
+  expect(chosen(exchange)).toEqual(["forward", "e3"]);
+  exchange.plan.excluded = Uint8Array.from([1, 1, 1, 1]);
+  expect(choose(exchange)).toBe("answer");
+  expect(chosen(exchangeFor([upstream]))).toEqual(["forward", "e1"]);
+});
+
+test("a fresh connection to the same endpoint keeps the choice", () => {
+  const exchange = exchangeFor([group(["used", "used"])]);
+  choose(exchange);
+  exchange.plan.isFreshRetry = true;
+  expect(chosen(exchange)).toEqual(["forward", "e0"]);
+  expect(exchange.plan.attempts).toBe(2);
+});

@@ -1,0 +1,160 @@
+/**
+ * Fake exchange: an exchange whose client is a note of what was sent to it, for tests of phases.
+ */
+import { CidrSet } from "../../src/core/address.ts";
+import { fieldsOfLines } from "../../src/core/fields.ts";
+import { HttpClock } from "../../src/core/http-clock.ts";
+import { RequestIds } from "../../src/core/request-id.ts";
+import type { LogEntry } from "../../src/observe/access-log.ts";
+import { LISTENER, ROUTE, WORKER } from "../../src/observe/metrics.table.ts";
+import { type PipelineServices, Plan, type Planned, type Route, type Site } from "../../src/pipeline/plan.ts";
+import { compileTable, type RouteRule } from "../../src/route/table.ts";
+import { type ClientMemo, type Downstream, Exchange } from "../../src/session/exchange.ts";
+import type { Listener } from "../../src/session/listener.ts";
+import { BufferBudget } from "../../src/transport/wire.ts";
+
+export const WORKER_SLOT = 0;
+export const UNROUTED_SLOT = WORKER.slots;
+export const ROUTE_SLOT = UNROUTED_SLOT + ROUTE.slots;
+const ALL_SLOTS = ROUTE_SLOT + ROUTE.slots + LISTENER.slots;
+
+export interface FakeServices extends PipelineServices {
+  readonly logged: LogEntry[];
+  readonly reported: string[];
+}
+
+export function fakeServices(): FakeServices {
+  const logged: LogEntry[] = [];
+  const reported: string[] = [];
+  let seed = 0;
+  return {
+    counters: new Float64Array(ALL_SLOTS),
+    workerSlot: WORKER_SLOT,
+    unroutedSlot: UNROUTED_SLOT,
+    ids: new RequestIds((bytes) => bytes.fill(++seed)),
+    dates: new HttpClock(),
+    budget: new BufferBudget(1_000_000),
+    chance: () => 0,
+    logAccess: (entry) => logged.push(entry),
+    epochMs: 1_700_000_000_000,
+    events: undefined,
+    report: (text) => reported.push(text),
+    logged,
+    reported,
+  };
+}
+
+const ANY = {
+  hosts: [],
+  path: undefined,
+  methods: [],
+  headers: [],
+  query: [],
+  cookies: [],
+  clientIp: [],
+} as const;
+
+export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Site {
+  const rules: RouteRule<Route>[] = routes.map((value) => ({
+    name: value.name,
+    match: ANY,
+    priority: 0,
+    value,
+  }));
+  return { table: compileTable(rules), encodedSlash: "refuse", trustedProxies: new CidrSet([]), ...site };
+}
+
+/** A route that answers by itself with 200 and "fixed". */
+export function fixedRoute(parts: Partial<Route> = {}): Route {
+  return {
+    name: "fixed",
+    slot: ROUTE_SLOT,
+    action: { kind: "respond", status: 200, body: Buffer.from("fixed"), lines: "" },
+    rewrite: undefined,
+    hostRewrite: undefined,
+    requestEdits: undefined,
+    responseEdits: undefined,
+    timeouts: { connectMs: 0, responseMs: 0, idleMs: 0 },
+    requestMs: 0,
+    errorPages: undefined,
+    ...parts,
+  };
+}
+
+export class FakeDownstream implements Downstream {
+  readonly clientIp: string;
+  readonly clientPort = 4000;
+  readonly isTrusted: boolean;
+  readonly scheme = "http";
+  readonly localPort = 80;
+  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
+  readonly listener: Listener;
+  /** Names of the calls, in order. */
+  readonly calls: string[] = [];
+
+  constructor(site: Site, trusted: readonly string[], clientIp: string) {
+    const trustedProxies = new CidrSet(trusted);
+    this.clientIp = clientIp;
+    this.isTrusted = trustedProxies.has(clientIp);
+    this.listener = {
+      name: "web",
+      limits: { connections: 1, requestHeadBytes: 1, headers: 1, bodyBytes: 0, requestsPerConnection: 0 },
+      timeouts: { handshakeMs: 1, headMs: 1, bodyMs: 1, idleMs: 1 },
+      trustedProxies,
+      proxyProtocolFrom: new CidrSet([]),
+      slot: 0,
+      site,
+      isLeaving: false,
+    };
+  }
+
+  sendInterim = () => void this.calls.push("interim");
+  sendHead(exchange: Exchange): boolean {
+    this.calls.push(`head ${exchange.sentStatus}`);
+    exchange.isHeadSent = true;
+    return true;
+  }
+  sendBody(_exchange: Exchange, bytes: Buffer): boolean {
+    this.calls.push(`body ${bytes.length}`);
+    return true;
+  }
+  sendEnd = () => void this.calls.push("end");
+  abort = () => void this.calls.push("abort");
+  pauseRequest = () => void this.calls.push("pause");
+  resumeRequest = () => void this.calls.push("resume");
+  sendSwitch = () => void this.calls.push("switch");
+}
+
+export interface FakeRequest {
+  readonly method?: string;
+  readonly target?: string;
+  /** Field lines. */
+  readonly lines?: readonly string[];
+  readonly clientIp?: string;
+  readonly trusted?: readonly string[];
+  readonly site?: Site;
+  readonly isHttp10?: boolean;
+}
+
+export interface Fake {
+  readonly exchange: Planned;
+  readonly downstream: FakeDownstream;
+  readonly services: FakeServices;
+}
+
+/** A whole request without a body, as a session hands it to the pipeline. */
+export function fakeExchange(request: FakeRequest = {}): Fake {
+  const services = fakeServices();
+  const site = request.site ?? fakeSite([fixedRoute()]);
+  const downstream = new FakeDownstream(site, request.trusted ?? [], request.clientIp ?? "203.0.113.9");
+  const exchange = new Exchange(downstream) as Planned;
+  exchange.plan = new Plan(services);
+  exchange.method = request.method ?? "GET";
+  exchange.rawTarget = request.target ?? "/";
+  exchange.isHttp10 = request.isHttp10 ?? false;
+  exchange.requestFields = fieldsOfLines(
+    (request.lines ?? ["Host: a.test"]).map((line) => `${line}\r\n`).join(""),
+  );
+  exchange.isRequestComplete = true;
+  return { exchange, downstream, services };
+}
