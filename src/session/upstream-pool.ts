@@ -101,12 +101,14 @@ export class EndpointPool implements ClientOwner {
     }
   }
 
-  /** Tries the next address of the endpoint. */
+  /** Tries the next address of the endpoint: the one behind that which refused, whatever others try meanwhile. */
   dial(client: H1Client): void {
     this.#dialling++;
     this.services.sockets.openCount++;
-    this.#nextAddress = (this.#nextAddress + 1) % this.#addresses.length;
-    const address = this.#addresses[this.#nextAddress] as DialAddress;
+    const refused = this.#addresses.findIndex((address) => nameOf(address) === client.address);
+    const next = ((refused === -1 ? this.#nextAddress : refused) + 1) % this.#addresses.length;
+    if (refused === -1) this.#nextAddress = next;
+    const address = this.#addresses[next] as DialAddress;
     client.address = nameOf(address);
     dial(address, client);
   }
