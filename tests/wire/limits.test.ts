@@ -186,3 +186,37 @@ test("what a client pipelines ahead of a slow answer is held back in the kernel,
   answer?.();
   await client.until((text) => text.split("HTTP/1.1 200").length > 1000, 10_000);
 }, 20_000);
+
+test("when server.memory is used up by slow readers the newest is refused with 503, those under way go on", async () => {
+  const body = "m".repeat(24 * KIB * KIB);
+  const origin = await stage.origin(
+    perRequest((request) => response(request.requestLine.includes("big") ? body : "small")),
+  );
+  const weir = await stage.weir(proxyTo(origin.address, { rest: "server: { workers: 1, memory: 16MiB }" }));
+  const slow: RawClient[] = [];
+  const ask = async () => {
+    const client = await stage.client(weir.port());
+    await client.send(get("/small", "Connection: close"));
+    return await client.response();
+  };
+  const isFull = async () => {
+    const client = await stage.client(weir.port());
+    client.pause();
+    await client.send(get("/big"));
+    slow.push(client);
+    return (await ask()).status === 503;
+  };
+  await eventually(isFull, 10_000, "the memory to be used up");
+  const refused = await ask();
+  expect([refused.status, refused.field("retry-after"), refused.field("connection")]).toEqual([
+    503,
+    "1",
+    "close",
+  ]);
+  expect(failureCount(await weir.metrics(), "out_of_memory")).toBeGreaterThan(0);
+  const [first] = slow;
+  first?.resume();
+  await eventually(() => (first?.length ?? 0) > body.length, 10_000, "the first one's whole answer");
+  for (const client of slow) client.reset();
+  await eventually(async () => (await ask()).status === 200, 5000, "room again");
+}, 30_000);
