@@ -1,6 +1,13 @@
 /** The head scanner: which lines make a head (RFC 9112 §2.2, §5), where it stops, and what it marks. */
 import { expect, test } from "bun:test";
-import { HeadScanner, SCAN_DONE, SCAN_FAILED, SCAN_MORE } from "./head-scanner.ts";
+import {
+  HeadScanner,
+  SCAN_DONE,
+  SCAN_FAILED,
+  SCAN_LINE,
+  SCAN_MORE,
+  type ScanResult,
+} from "./head-scanner.ts";
 
 const LIMITS = { headBytes: 200, headers: 5 };
 const START = "GET / HTTP/1.1\r\n";
@@ -10,6 +17,12 @@ interface Scanned {
   readonly code: string | undefined;
   readonly position: number;
   readonly scanner: HeadScanner;
+}
+
+/** Scans on past the start line, which nobody judges here. */
+function scanFields(scanner: HeadScanner, bytes: Uint8Array, end: number): ScanResult {
+  const result = scanner.scan(bytes, end);
+  return result === SCAN_LINE ? scanner.scan(bytes, end) : result;
 }
 
 /** Scans `text`, which stands behind `before` bytes that are not its own, in one piece or byte by byte. */
@@ -24,7 +37,7 @@ function scan(
   else scanner.startHead(before);
   let result: number = SCAN_MORE;
   for (let end = isBytewise ? before + 1 : bytes.length; result === SCAN_MORE && end <= bytes.length; end++) {
-    result = scanner.scan(bytes, end);
+    result = scanFields(scanner, bytes, end);
   }
   if (result === SCAN_DONE) {
     const from = isTrailers ? 0 : scanner.startLineEnd + 2;
@@ -174,10 +187,10 @@ test("a head that was begun goes on after its bytes were moved to the front", ()
   for (let cut = 1; cut < text.length; cut++) {
     const scanner = new HeadScanner(LIMITS);
     scanner.startHead(10);
-    scanner.scan(Buffer.from(`${"#".repeat(10)}${text.slice(0, cut)}`), 10 + cut);
+    scanFields(scanner, Buffer.from(`${"#".repeat(10)}${text.slice(0, cut)}`), 10 + cut);
     scanner.rebase();
     const bytes = Buffer.from(text);
-    expect(scanner.scan(bytes, bytes.length)).toBe(SCAN_DONE);
+    expect(scanFields(scanner, bytes, bytes.length)).toBe(SCAN_DONE);
     scanner.fields.bind(bytes, 0, scanner.startLineEnd + 2, scanner.position - 2);
     expect(scanner.fields.entries()).toEqual([
       ["Host", "a"],
@@ -191,14 +204,23 @@ test("fields of the head before stay readable until the next one's first byte", 
   const scanner = new HeadScanner(LIMITS);
   scanner.startHead(0);
   const end = START.length + 8;
-  scanner.scan(bytes, end);
+  scanFields(scanner, bytes, end);
   scanner.fields.bind(bytes, 0, START.length, end - 2);
   scanner.startHead(end);
-  expect([scanner.scan(bytes, end), scanner.isAtStart, scanner.fields.find("a")]).toEqual([
+  expect([scanFields(scanner, bytes, end), scanner.isAtStart, scanner.fields.find("a")]).toEqual([
     SCAN_MORE,
     true,
     "b",
   ]);
-  scanner.scan(bytes, end + 1);
+  scanFields(scanner, bytes, end + 1);
   expect([scanner.isAtStart, scanner.isInStartLine, scanner.fields.count]).toEqual([false, true, 0]);
+});
+
+test("the start line is told as soon as it is there, once, and before a field is looked at", () => {
+  const bytes = Buffer.from(`${START}A : b\r\n\r\n`);
+  const scanner = new HeadScanner(LIMITS);
+  scanner.startHead(0);
+  expect(scanner.scan(bytes, START.length - 1)).toBe(SCAN_MORE);
+  expect([scanner.scan(bytes, START.length), scanner.startLineEnd]).toEqual([SCAN_LINE, START.length - 2]);
+  expect(scanner.scan(bytes, bytes.length)).toBe(SCAN_FAILED);
 });

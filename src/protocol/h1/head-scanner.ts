@@ -4,7 +4,8 @@
  * why    the strict grammar is checked in the same pass that finds the fields, and the pass can stop at any
  *        byte and go on later, so a cut never changes what is accepted
  * in     `bytes[position, end)`, all of the head from `headStart` on staying in `bytes`
- * out    SCAN_DONE with marks in `fields` (offsets from `headStart`), SCAN_MORE, or SCAN_FAILED
+ * out    SCAN_LINE once, when the start line is all there; SCAN_DONE with marks in `fields` (offsets from
+ *        `headStart`), SCAN_MORE, or SCAN_FAILED
  * cost   one table load and compare a byte
  * never  accept a bare CR or LF, a folded line, space before the colon, or a control byte
  * spec   RFC 9112 §2.2, §3, §5; RFC 9110 §5.5, §5.6.2
@@ -17,7 +18,9 @@ import { Fields } from "../../core/fields.ts";
 export const SCAN_MORE = 0;
 export const SCAN_DONE = 1;
 export const SCAN_FAILED = 2;
-export type ScanResult = typeof SCAN_MORE | typeof SCAN_DONE | typeof SCAN_FAILED;
+/** The start line is read: judge it before the fields are looked at, so that garbage is told at its first line. */
+export const SCAN_LINE = 3;
+export type ScanResult = typeof SCAN_MORE | typeof SCAN_DONE | typeof SCAN_FAILED | typeof SCAN_LINE;
 
 const START_LINE = 0;
 const START_LINE_LF = 1;
@@ -270,8 +273,9 @@ export class HeadScanner {
     if (this.#bytes[this.position] !== LF) return this.#fail("h1_bad_line_end", "CR without LF");
     this.position++;
     if (this.#state === HEAD_LF) return SCAN_DONE;
+    const isStartLine = this.#state === START_LINE_LF;
     this.#state = LINE_START;
-    return SCAN_MORE;
+    return isStartLine ? SCAN_LINE : SCAN_MORE;
   }
 
   #fail(code: FailureCode, detail: string): ScanResult {

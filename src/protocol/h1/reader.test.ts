@@ -294,12 +294,22 @@ test("a body in one piece is the very buffer that was fed, not a copy", () => {
   expect([reader.next(), reader.body === bytes]).toEqual([EVENT_BODY, true]);
 });
 
-test("a request whose line was not read has none of the request before", () => {
-  for (const broken of ["GET / HTTP/1.1\r\nHost : a\r\n\r\n", "get / HTTP/1.1\r\n\r\n"]) {
+test("a request whose line cannot be read has none of the request before", () => {
+  for (const broken of ["GET / HTT\nP/1.1\r\n", "get / HTTP/1.1\r\n", `GET /${"a".repeat(1000)}`]) {
     const reader = readerOf("request", `HEAD /a HTTP/1.0\r\n\r\n${broken}`);
     eventsOf(reader);
     const { method, target, isHttp10 } = reader.requestLine;
     expect([reader.failure !== undefined, method, target, isHttp10]).toEqual([true, "", "", false]);
+  }
+});
+
+test("a start line that is none is refused at its end, whatever may follow (§3, §4)", () => {
+  for (const [role, line] of [
+    ["request", "HELO example.com\r\n"],
+    ["request", "GET / HTTP/3.0\r\n"],
+    ["response", "220 smtp.example.com ready\r\n"],
+  ] as const) {
+    expect(eventsOf(readerOf(role, line))[0]).toStartWith("failed");
   }
 });
 

@@ -33,7 +33,7 @@ import {
   requestFraming,
   responseFraming,
 } from "./framing.ts";
-import { type HeadLimits, HeadScanner, SCAN_DONE, SCAN_MORE } from "./head-scanner.ts";
+import { type HeadLimits, HeadScanner, SCAN_DONE, SCAN_LINE, SCAN_MORE } from "./head-scanner.ts";
 import { RequestLine, StatusLine } from "./start-line.ts";
 
 /** Nothing more in the bytes given so far. */
@@ -232,14 +232,34 @@ export class Reader {
     if (this.#isRequest && head.isAtStart && !this.#skipEmptyLines()) {
       return this.#state === FAILED ? EVENT_FAILED : EVENT_MORE;
     }
-    const result = head.scan(this.#bytes, this.#end);
+    let result = head.scan(this.#bytes, this.#end);
+    if (result === SCAN_LINE) {
+      const failure = this.#readStartLine();
+      if (failure !== undefined) return this.#failWith(failure);
+      result = head.scan(this.#bytes, this.#end);
+    }
     this.#position = head.position;
     if (result === SCAN_MORE) return EVENT_MORE;
     if (result !== SCAN_DONE) return this.#failHead(head.failure as Failure);
     head.fields.bind(this.#bytes, head.headStart, head.startLineEnd + 2, head.position - head.headStart - 2);
-    const lineEnd = head.headStart + head.startLineEnd;
-    const failure = this.#isRequest ? this.#openRequest(lineEnd) : this.#openResponse(lineEnd);
-    if (failure === undefined) return EVENT_HEAD;
+    const failure = this.#isRequest ? this.#openRequest() : this.#openResponse();
+    return failure === undefined ? EVENT_HEAD : this.#failWith(failure);
+  }
+
+  #readStartLine(): Failure | undefined {
+    const { headStart, startLineEnd } = this.#head;
+    const lineEnd = headStart + startLineEnd;
+    if (!this.#isRequest) {
+      const isLegal = this.statusLine.read(this.#bytes, headStart, lineEnd);
+      return isLegal ? undefined : fail("h1_response_head", this.#startOfHead());
+    }
+    const code = this.requestLine.read(this.#bytes, headStart, lineEnd);
+    if (code === undefined) return undefined;
+    this.requestLine.forget();
+    return fail(code, this.#startOfHead());
+  }
+
+  #failWith(failure: Failure): ReaderEvent {
     this.#state = FAILED;
     this.failure = failure;
     return EVENT_FAILED;
@@ -247,15 +267,13 @@ export class Reader {
 
   /** A failed scan of a response speaks of the upstream, not of the client. */
   #failHead(failure: Failure): ReaderEvent {
-    this.#state = FAILED;
-    this.requestLine.forget();
-    if (this.#isRequest) this.failure = failure;
-    else {
-      const isTooLarge = failure.code === "head_too_large" || failure.code === "target_too_long";
-      const code = isTooLarge ? "h1_response_head_too_large" : "h1_response_head";
-      this.failure = fail(code, `${failure.code}: ${failure.detail}`);
+    if (this.#isRequest) {
+      if (this.#head.isInStartLine) this.requestLine.forget();
+      return this.#failWith(failure);
     }
-    return EVENT_FAILED;
+    const isTooLarge = failure.code === "head_too_large" || failure.code === "target_too_long";
+    const code = isTooLarge ? "h1_response_head_too_large" : "h1_response_head";
+    return this.#failWith(fail(code, `${failure.code}: ${failure.detail}`));
   }
 
   /** out  true when a head may start here; false when bytes are missing or the reader failed */
@@ -273,12 +291,7 @@ export class Reader {
     return this.#position < this.#end;
   }
 
-  #openRequest(lineEnd: number): Failure | undefined {
-    const code = this.requestLine.read(this.#bytes, this.#head.headStart, lineEnd);
-    if (code !== undefined) {
-      this.requestLine.forget();
-      return fail(code, this.#startOfHead());
-    }
+  #openRequest(): Failure | undefined {
     const { isHttp10 } = this.requestLine;
     const hostIndex = this.fields.indexOf(HOST);
     if (hostIndex === -1) {
@@ -297,10 +310,7 @@ export class Reader {
     return this.#bytes.latin1Slice(headStart, Math.min(position, headStart + 100));
   }
 
-  #openResponse(lineEnd: number): Failure | undefined {
-    if (!this.statusLine.read(this.#bytes, this.#head.headStart, lineEnd)) {
-      return fail("h1_response_head", this.#startOfHead());
-    }
+  #openResponse(): Failure | undefined {
     const { status, isHttp10 } = this.statusLine;
     const framing = responseFraming(this.fields, status, this.#method, isHttp10);
     if (typeof framing !== "number") return framing;
@@ -397,9 +407,7 @@ export class Reader {
   }
 
   #fail(code: FailureCode, detail: string): ReaderEvent {
-    this.#state = FAILED;
-    this.failure = fail(code, detail);
-    return EVENT_FAILED;
+    return this.#failWith(fail(code, detail));
   }
 }
 
