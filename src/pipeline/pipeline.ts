@@ -55,7 +55,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   responseSent(exchange: Exchange): void {
     const { plan } = exchange as Planned;
     plan.isSent = true;
-    if (!plan.isRunning) run(exchange as Planned, "record");
+    finish(exchange as Planned); // now, in the middle of a phase too: the session is about to read its next request
     if (exchange.isTunnel) return; // its other side has had its FIN, and may still be sending what waits
     // the upstream of an early answer is of no more use: nobody will send the rest of the request
     exchange.upstream?.cancel();
