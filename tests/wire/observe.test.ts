@@ -33,6 +33,7 @@ interface Line {
   readonly firstByteMs?: Value;
   readonly totalMs?: Value;
   readonly cause?: Value;
+  readonly userAgent?: Value;
 }
 
 const LOG = "access.log";
@@ -109,6 +110,17 @@ test("a line says who asked what, where it went, how it ended and how long each 
   expect(num(entry.totalMs)).toBeLessThan(1000);
   expect(num(entry.connectMs)).toBeGreaterThanOrEqual(0);
   expect(num(entry.connectMs)).toBeLessThan(100);
+});
+
+test("the line of each of several requests sent together has that request's own fields", async () => {
+  const { client, weir } = await start(echo);
+  const agents = ["one", "two", "three"];
+  await client.send(agents.map((agent) => get(`/${agent}`, `User-Agent: ${agent}`)).join(""));
+  for (const _ of agents) await client.response();
+  const entries = (await lines(weir, 3)).map((text) => JSON.parse(text) as Line);
+  expect(entries.map(({ path, userAgent }) => [path, userAgent])).toEqual(
+    agents.map((agent) => [`/${agent}`, agent]),
+  );
 });
 
 test("connectMs is null on a kept connection, and headMs says how slowly the head came", async () => {
