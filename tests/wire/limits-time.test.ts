@@ -8,7 +8,7 @@ import { openBlackhole } from "../support/blackhole.ts";
 import { eventually } from "../support/eventually.ts";
 import { perRequest, response } from "../support/origin.ts";
 import { get, proxyTo, Stage } from "../support/stage.ts";
-import { failureCount, metric } from "../support/weir-metrics.ts";
+import { counted, failureCount, metric } from "../support/weir-metrics.ts";
 
 const stage = new Stage();
 afterEach(() => stage.clear());
@@ -41,7 +41,7 @@ test("half a head is answered with 408 after timeouts.head, and the connection c
   expect([answer.status, answer.field("connection")]).toEqual([408, "close"]);
   await client.untilClose();
   expect(origin.connections.length).toBe(0);
-  expect(failureCount(await weir.metrics(), "head_timeout")).toBe(1);
+  await counted(weir, "head_timeout", 1);
 });
 
 test("timeouts.head is for the whole head: byte after byte does not move it", async () => {
@@ -146,7 +146,7 @@ test("a client that takes no response byte for timeouts.body is cut off, and so 
     5000,
     "the endpoint's connection to close",
   );
-  expect(failureCount(await weir.metrics(), "send_timeout")).toBe(1);
+  await counted(weir, "send_timeout", 1);
   const isGone = async () => (await weir.status()).listeners[0]?.connectionsActive === 0;
   await eventually(isGone, 5000, "the client's connection to be gone");
   client.resume();
@@ -201,7 +201,7 @@ test("no response head for timeouts.response is 504, counted from the end of the
   expectTook(startedAtMs, 400);
   expect([answer.status, answer.field("connection")]).toEqual([504, undefined]);
   await eventually(() => origin.connections[0]?.isClosed === true);
-  expect(failureCount(await weir.metrics(), "response_timeout")).toBe(1);
+  await counted(weir, "response_timeout", 1);
 });
 
 test("a 1xx does not count as the answer (RFC 9110 §15.2)", async () => {
@@ -246,7 +246,7 @@ test("timeouts.request is for the whole exchange: 504 before the head, a cut aft
   await first.client.send(get("/"));
   expect((await first.client.response()).status).toBe(504);
   expectTook(startedAtMs, 500);
-  expect(failureCount(await first.weir.metrics(), "request_timeout")).toBe(1);
+  await counted(first.weir, "request_timeout", 1);
   const dripping = await start((connection) => {
     connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
     const timer = setInterval(() => (connection.isClosed ? clearInterval(timer) : connection.write("x")), 50);

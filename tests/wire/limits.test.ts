@@ -6,7 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { perRequest, response } from "../support/origin.ts";
 import { type RawClient, sendAndCollect } from "../support/raw-client.ts";
 import { get, proxyTo, Stage } from "../support/stage.ts";
-import { failureCount } from "../support/weir-metrics.ts";
+import { counted, failureCount } from "../support/weir-metrics.ts";
 
 const stage = new Stage();
 afterEach(() => stage.clear());
@@ -121,7 +121,7 @@ test("limits.connections: the newest gets 503, Retry-After and close; the others
     await client.send(get("/again"));
     expect((await client.response()).body).toBe("/again");
   }
-  expect(failureCount(await weir.metrics(), "too_many_connections")).toBe(1);
+  await counted(weir, "too_many_connections", 1);
   expect(await weir.metrics()).toContain('weir_listener_connections_refused_total{listener="web"} 1');
   open[0]?.close();
   const isFree = async () => (await weir.status()).listeners[0]?.connectionsActive === 2;

@@ -9,7 +9,7 @@ import { type Origin, perRequest, response } from "../support/origin.ts";
 import { freePort } from "../support/ports.ts";
 import { get, proxyTo, Stage } from "../support/stage.ts";
 import type { Weir } from "../support/weir.ts";
-import { failureCount, metric } from "../support/weir-metrics.ts";
+import { counted, metric } from "../support/weir-metrics.ts";
 
 const stage = new Stage();
 afterEach(() => stage.clear());
@@ -239,7 +239,7 @@ for (const end of ENDS) {
       end.act(client, origin);
     }
     expect(await line(weir)).toMatchObject(end.expect);
-    expect(failureCount(await weir.metrics(), String(end.expect.cause))).toBe(1);
+    await counted(weir, String(end.expect.cause), 1);
   });
 }
 
