@@ -32,10 +32,15 @@ export class Fields {
   low = 0;
   /** The same for ids from 32 on. */
   high = 0;
+  /** Known ids that are present more than once, as `low` and `high`. */
+  #repeatedLow = 0;
+  #repeatedHigh = 0;
   /** Lines added to the message: each `Name: value\r\n`. */
   added = "";
   #marks = new Int32Array(FIRST_CAPACITY * MARKS_PER_FIELD);
   #ids = new Uint8Array(FIRST_CAPACITY);
+  /** Index of the first field with each id; means nothing for an id that is not present. */
+  readonly #firsts = new Uint16Array(64);
 
   /** Forgets every field; marks come first, `bind` gives them their bytes. */
   reset(): void {
@@ -46,6 +51,8 @@ export class Fields {
     this.count = 0;
     this.low = 0;
     this.high = 0;
+    this.#repeatedLow = 0;
+    this.#repeatedHigh = 0;
     this.added = "";
   }
 
@@ -61,8 +68,17 @@ export class Fields {
     marks[at + 2] = valueStart;
     marks[at + 3] = valueEnd;
     this.#ids[index] = id;
-    if (id < 32) this.low |= 1 << id;
-    else this.high |= 1 << (id - 32);
+    if (id < 32) {
+      const bit = 1 << id;
+      if ((this.low & bit) !== 0) this.#repeatedLow |= bit;
+      else this.#firsts[id] = index;
+      this.low |= bit;
+    } else {
+      const bit = 1 << (id - 32);
+      if ((this.high & bit) !== 0) this.#repeatedHigh |= bit;
+      else this.#firsts[id] = index;
+      this.high |= bit;
+    }
   }
 
   /** Gives the marks their bytes. The bytes must not change while the fields are in use. */
@@ -131,10 +147,16 @@ export class Fields {
   /** Index of the first field with this known id at or after `from`, or -1. */
   indexOf(id: number, from = 0): number {
     if (!this.has(id)) return -1;
+    if (from === 0) return this.#firsts[id] as number;
     for (let index = from; index < this.count; index++) {
       if (this.#ids[index] === id) return index;
     }
     return -1;
+  }
+
+  /** True when more than one field with this known id came. */
+  isRepeated(id: number): boolean {
+    return id < 32 ? (this.#repeatedLow & (1 << id)) !== 0 : (this.#repeatedHigh & (1 << (id - 32))) !== 0;
   }
 
   /** Value of the first field with this known id. */

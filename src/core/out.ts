@@ -8,6 +8,8 @@
  * bound  grows to the largest head written: limits.requestHead and the fields that routes add
  */
 const FIRST_BYTES = 64 * 1024;
+/** Up to this many characters, storing each costs less than the call that writes them all. */
+const SHORT_TEXT = 12;
 
 export class Out {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -20,7 +22,11 @@ export class Out {
   /** Appends Latin-1 text. */
   text(text: string): void {
     if (this.length + text.length > this.bytes.length) this.#grow(text.length);
-    this.bytes.latin1Write(text, this.length);
+    if (text.length > SHORT_TEXT) this.bytes.latin1Write(text, this.length);
+    else {
+      const { bytes, length } = this;
+      for (let at = 0; at < text.length; at++) bytes[length + at] = text.charCodeAt(at);
+    }
     this.length += text.length;
   }
 

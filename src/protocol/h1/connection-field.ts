@@ -56,7 +56,7 @@ export const HOP_BY_HOP = fieldMask(
 export function readConnection(fields: Fields): number {
   if (!fields.has(CONNECTION)) return 0;
   const index = fields.indexOf(CONNECTION);
-  if (fields.indexOf(CONNECTION, index + 1) === -1) {
+  if (!fields.isRepeated(CONNECTION)) {
     if (fields.isValue(index, "keep-alive")) return CONNECTION_KEEP_ALIVE;
     if (fields.isValue(index, "close")) return CONNECTION_CLOSE;
   }

@@ -87,7 +87,7 @@ function declaredFraming(fields: Fields, isHttp10: boolean, undeclared: Framing)
 function lengthFraming(fields: Fields): Framing | Failure {
   const index = fields.indexOf(CONTENT_LENGTH);
   const length = fields.digitsAt(index, MAX_LENGTH_DIGITS);
-  if (fields.indexOf(CONTENT_LENGTH, index + 1) === -1) {
+  if (!fields.isRepeated(CONTENT_LENGTH)) {
     if (length !== -1) return length;
     const only = fields.valueAt(index);
     if (!only.includes(",")) return refuse("h1_bad_field", `content-length ${only}`);

@@ -293,11 +293,8 @@ export class Reader {
 
   #openRequest(): Failure | undefined {
     const { isHttp10 } = this.requestLine;
-    const hostIndex = this.fields.indexOf(HOST);
-    if (hostIndex === -1) {
-      if (!isHttp10) return fail("h1_host_missing"); // RFC 9112 §3.2
-    } else if (this.fields.indexOf(HOST, hostIndex + 1) !== -1)
-      return fail("h1_host_conflict", "several Host fields");
+    if (!isHttp10 && !this.fields.has(HOST)) return fail("h1_host_missing"); // RFC 9112 §3.2
+    if (this.fields.isRepeated(HOST)) return fail("h1_host_conflict", "several Host fields");
     const framing = requestFraming(this.fields, isHttp10);
     if (typeof framing !== "number") return framing;
     this.#openBody(framing);
