@@ -339,10 +339,13 @@ function settingsOf(upstream: UpstreamConfig): PoolSettings {
 }
 
 function proxyHeaderOf(version: "v1" | "v2", { downstream, clientIp }: Exchange): Buffer {
+  const { localIp } = downstream;
+  // a client that a trusted proxy named may be of the other family; a header holds addresses of one
+  const isOneFamily = localIp.includes(":") === clientIp.includes(":");
   return writeProxyHeader(version, {
     sourceIp: clientIp,
     sourcePort: downstream.clientPort,
-    destinationIp: clientIp.includes(":") ? "::1" : "127.0.0.1",
+    destinationIp: isOneFamily ? localIp : clientIp.includes(":") ? "::" : "0.0.0.0",
     destinationPort: downstream.localPort,
   });
 }

@@ -86,6 +86,7 @@ class DryDownstream implements Downstream {
   readonly isTrusted: boolean;
   readonly scheme: "http" | "https";
   readonly listener: Listener;
+  readonly localIp = "";
   readonly localPort: number;
   readonly memo = { authority: "", host: "", lines: "" };
 

@@ -76,13 +76,18 @@ function countReason(services: SessionServices, code: FailureCode): void {
 const MAPPED = "::ffff:";
 
 function clientOf(socket: RawSocket): ClientAddress {
-  const address = socket.remoteAddress ?? "";
+  const ip = unmapped(socket.remoteAddress ?? "");
   return {
-    // an IPv4 client of a dual-stack socket is the same client as on an IPv4 socket
-    ip: address === "" ? "unix" : address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address,
+    ip: ip === "" ? "unix" : ip,
     port: socket.remotePort ?? 0,
     localPort: socket.localPort ?? 0,
+    localIp: unmapped(socket.localAddress ?? ""),
   };
+}
+
+/** An IPv4 client of a dual-stack socket is the same client as on an IPv4 socket. */
+function unmapped(address: string): string {
+  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address;
 }
 
 /** Waits for the PROXY header, then hands over to the HTTP session. */
@@ -124,7 +129,7 @@ class ProxiedStart implements AcceptedSession, Timed {
     const client =
       header.source === undefined
         ? this.#peer
-        : { ip: header.source.ip, port: header.source.port, localPort: header.destinationPort };
+        : { ...this.#peer, ...header.source, localPort: header.destinationPort };
     const rest = this.#bytes.subarray(header.bytes);
     this.#bytes = Buffer.alloc(0);
     this.#session = new H1Server(this.#socket, this.#listener, client, this.#services);

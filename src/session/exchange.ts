@@ -31,6 +31,8 @@ export interface Downstream {
   readonly listener: Listener;
   /** Port the client connected to; 0 on a unix socket. */
   readonly localPort: number;
+  /** Address the client connected to; "" on a unix socket. */
+  readonly localIp: string;
   /** What the pipeline remembers of this client from one exchange to the next. */
   readonly memo: ClientMemo;
 

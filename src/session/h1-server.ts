@@ -49,6 +49,7 @@ export interface ClientAddress {
   readonly ip: string;
   readonly port: number;
   readonly localPort: number;
+  readonly localIp: string;
 }
 
 export class H1Server implements Downstream, Timed {
@@ -56,6 +57,7 @@ export class H1Server implements Downstream, Timed {
   readonly clientIp: string;
   readonly clientPort: number;
   readonly localPort: number;
+  readonly localIp: string;
   readonly isTrusted: boolean;
   readonly scheme = "http";
   readonly listener: Listener;
@@ -85,6 +87,7 @@ export class H1Server implements Downstream, Timed {
     this.clientIp = client.ip;
     this.clientPort = client.port;
     this.localPort = client.localPort;
+    this.localIp = client.localIp;
     this.isTrusted = listener.trustedProxies.has(client.ip);
     this.#services = services;
     this.#reader = new Reader("request", {

@@ -24,6 +24,7 @@ export interface RawSocket {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly localPort: number | undefined;
+  readonly localAddress: string | undefined;
 }
 
 /** Bytes that wait in all wires of this worker, against `server.memory`. */

@@ -87,6 +87,7 @@ export class FakeDownstream implements Downstream {
   readonly isTrusted: boolean;
   readonly scheme = "http";
   readonly localPort = 80;
+  readonly localIp = "192.0.2.1";
   readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
   readonly listener: Listener;
   /** Names of the calls, in order. */

@@ -211,6 +211,7 @@ test("v2 is written before the first request of a connection", async () => {
   await ask(weir.port("named"), V1 + get("/v2"));
   const bytes = v2.received.at(-1) ?? "";
   expect(bytes).toStartWith(`${SIGNATURE}\x21\x11\x00\x0c\xc0\x00\x02\x07`);
+  expect(bytes.slice(20, 24)).toBe("\x7f\x00\x00\x01"); // where the client connected to
   expect(bytes.slice(24, 26)).toBe("\xdc\x04");
   expect(bytes.slice(28)).toStartWith("GET /v2 ");
 });
