@@ -11,7 +11,7 @@ class NarrowSocket implements RawSocket {
   readonly remoteAddress = "127.0.0.1";
   readonly remotePort = 1;
   readonly localPort = 2;
-  readonly localAddress = 2;
+  readonly localAddress = "127.0.0.1";
 
   write(data: string | Uint8Array, offset?: number | "latin1", length?: number): number {
     const bytes = typeof data === "string" ? Buffer.from(data, "latin1") : Buffer.from(data);
