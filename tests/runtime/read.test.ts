@@ -57,6 +57,21 @@ test("the bytes given to data() are ours: later reads do not overwrite them", as
   for (let round = 0; round < 50; round++) expect(all[round * 1000 + 999]).toBe(round);
 });
 
+test("a large read owns the whole of its memory: giving that back takes nothing from another read", async () => {
+  const { client, server } = await pair();
+  server.open.pause();
+  const taken = client.open.write(Buffer.alloc(2 << 20, "x"));
+  server.open.resume();
+  await eventually(() => server.received === taken);
+  const [first, ...others] = server.chunks.filter((chunk) => chunk.length >= 64 << 10);
+  expect(others.length).toBeGreaterThan(0);
+  expect([first?.byteOffset, first?.length]).toEqual([0, first?.buffer.byteLength]);
+  const memory = first?.buffer as ArrayBuffer;
+  memory.transfer(0);
+  expect([memory.detached, first?.length]).toEqual([true, 0]);
+  for (const chunk of others) expect([chunk[0], chunk.at(-1)]).toEqual([120, 120]);
+});
+
 test("one read is at most 512 KiB, so what one socket brings in a turn is bounded", async () => {
   const { client, server } = await pair();
   server.open.pause();
@@ -70,11 +85,11 @@ test("addresses and ports of both ends are known inside of open(), and kept afte
   const seen: (string | number | undefined)[] = [];
   const { client, server } = await pair({
     prepare(end) {
-      end.onOpen = ({ remoteAddress, remotePort, localPort }) =>
-        seen.push(remoteAddress, remotePort, localPort);
+      end.onOpen = ({ remoteAddress, remotePort, localAddress, localPort }) =>
+        seen.push(remoteAddress, remotePort, localAddress, localPort);
     },
   });
-  expect(seen).toEqual(["127.0.0.1", client.open.localPort, client.open.remotePort]);
+  expect(seen).toEqual(["127.0.0.1", client.open.localPort, "127.0.0.1", client.open.remotePort]);
   expect(server.open.localPort).toBe(client.open.remotePort);
 });
 
