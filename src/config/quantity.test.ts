@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { formatDuration, formatSize, parseDuration, parsePercent, parseRate, parseSize } from "./quantity.ts";
+import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
 
 type Row = readonly [text: string, value: number | string];
 
@@ -46,27 +46,6 @@ describe("a size is bytes, or a number with a binary or decimal unit", () => {
     ["0.3KiB", "is not a whole number of bytes"],
     ["999999999999999GiB", "is not a whole number of bytes"],
     ["big", "is not a size"],
-  ]);
-});
-
-describe("a rate is events in a second", () => {
-  check(parseRate, [
-    ["100/s", 100],
-    ["6000/m", 100],
-    ["3600/h", 1],
-    ["100", "is not a rate"],
-    ["100/d", "is not a rate"],
-  ]);
-});
-
-describe("a percentage is a share from 0 to 1", () => {
-  check(parsePercent, [
-    ["50%", 0.5],
-    ["0%", 0],
-    ["100%", 1],
-    ["2.5%", 0.025],
-    ["101%", "is not a percentage"],
-    ["50", "is not a percentage"],
   ]);
 });
 

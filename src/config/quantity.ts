@@ -1,8 +1,8 @@
 /**
- * Quantities: durations, sizes, rates and percents as people write them.
+ * Quantities: durations and sizes as people write them.
  *
- * in     `250ms 5s 2m 1h`, `64KiB 10MiB 1GB 4096`, `100/s 5000/m`, `50%`
- * out    ms, bytes, events a second, a share from 0 to 1; or why the text is none of these
+ * in     `250ms 5s 2m 1h`, `64KiB 10MiB 1GB 4096`
+ * out    ms, bytes; or why the text is neither
  * never  guess a unit: `30` is thirty of something, and the reader must not have to know of what
  */
 export type Quantity = { readonly value: number } | { readonly wrong: string; readonly hint: string };
@@ -18,7 +18,6 @@ const BYTES_BY_UNIT: Readonly<Record<string, number>> = {
   MiB: 1024 ** 2,
   GiB: 1024 ** 3,
 };
-const SECONDS_BY_UNIT: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 
 const NUMBER_AND_UNIT = /^(\d{1,15}(?:\.\d{1,6})?)\s?([A-Za-z]*)$/;
 
@@ -58,22 +57,6 @@ export function parseSize(text: string): Quantity {
   if (!Number.isSafeInteger(value))
     return { wrong: "is not a whole number of bytes", hint: "Write plain bytes." };
   return { value };
-}
-
-export function parseRate(text: string): Quantity {
-  const parts = /^(\d{1,12}(?:\.\d{1,6})?)\s?\/\s?([A-Za-z]+)$/.exec(text.trim());
-  const seconds = parts === null ? undefined : unitOf(SECONDS_BY_UNIT, parts[2] ?? "");
-  if (parts === null || seconds === undefined) {
-    return { wrong: "is not a rate", hint: "Write 100/s, 5000/m or 1000/h." };
-  }
-  return { value: Number(parts[1]) / seconds };
-}
-
-export function parsePercent(text: string): Quantity {
-  const parts = /^(\d{1,3}(?:\.\d{1,6})?)\s?%$/.exec(text.trim());
-  const percent = parts === null ? Number.NaN : Number(parts[1]);
-  if (!(percent <= 100)) return { wrong: "is not a percentage", hint: "Write a number from 0% to 100%." };
-  return { value: percent / 100 };
 }
 
 /** The shortest exact spelling, for messages and the printed reference. */
