@@ -23,7 +23,6 @@ const ROWS = {
   bad_host:                   ["downstream", 400, "never", "info",  "the Host value is not a host"],
   bad_path:                   ["downstream", 400, "never", "info",  "the path is ambiguous: encoded slash, NUL, or above the root"],
   method_refused:             ["downstream", 405, "never", "info",  "CONNECT, or another method that a proxy here does not serve"],
-  upgrade_refused:            ["downstream", 400, "never", "info",  "an Upgrade request that is not well formed"],
   expectation_unknown:        ["downstream", 417, "never", "info",  "an Expect other than 100-continue"],
   head_too_large:             ["downstream", 431, "never", "info",  "the head exceeds limits.requestHead or limits.headers"],
   target_too_long:            ["downstream", 414, "never", "info",  "the request line alone exceeds limits.requestHead"],
@@ -85,7 +84,7 @@ export function fail(code: FailureCode, detail = ""): Failure {
 /** All codes with their meaning, for metrics labels and the generated reference. */
 export const FAILURE_CODES = Object.keys(ROWS) as readonly FailureCode[];
 
-/** Row number of a code: its slot in the refusal counters. */
+/** Row number of a code: its place among the counters of `weir_failures_total`. */
 export const FAILURE_INDEX: ReadonlyMap<FailureCode, number> = new Map(
   FAILURE_CODES.map((code, index) => [code, index]),
 );
