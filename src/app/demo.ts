@@ -38,7 +38,7 @@ export function startDemo(): Demo {
   };
 }
 
-export function demoYaml(port: number, adminPort: number, origins: readonly number[]): string {
+function demoYaml(port: number, adminPort: number, origins: readonly number[]): string {
   const endpoints = origins.map((origin) => `"127.0.0.1:${origin}"`).join(", ");
   return `listeners: { web: { bind: ":${port}", limits: { connections: 1000 } } }
 

@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import type { Environment } from "../config/environment.ts";
 import type { Evaluation } from "./evaluate-config.ts";
 
-export const SCRIPT_TIMEOUT_MS = 10_000;
+const SCRIPT_TIMEOUT_MS = 10_000;
 const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
 const RUNTIME_FLAGS = ["--no-env-file", "--config=/dev/null", "--no-install"];

@@ -36,7 +36,7 @@ export interface WorkerEngine {
 }
 
 /** A dozen beats before control gives a worker up (`workers.ts`). */
-export const HEARTBEAT_MS = 250;
+const HEARTBEAT_MS = 250;
 /** Memory is read from the kernel: not with every beat. */
 const BEATS_A_MEMORY_READING = 4;
 /** Until a configuration tells another. */

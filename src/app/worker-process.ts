@@ -22,7 +22,7 @@ export type Answer<Kind extends FromWorker["kind"]> = Extract<FromWorker, { kind
 
 /** Loading the code on a busy machine, or compiling 10,000 routes: far above what is normal. */
 export const START_TIMEOUT_MS = 20_000;
-export const PREPARE_TIMEOUT_MS = 20_000;
+const PREPARE_TIMEOUT_MS = 20_000;
 const COMMIT_TIMEOUT_MS = 5000;
 const LISTEN_TIMEOUT_MS = 5000;
 /** Room in the descriptor socket: it is read at once, so a full one is soon empty again. */

@@ -10,7 +10,7 @@ const TOLERANCE = 0.01;
 const SEED = 20_240_506;
 
 /** Chances as good as random, and the same in every run (mulberry32). */
-export function chances(seed = SEED): () => number {
+function chances(seed = SEED): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

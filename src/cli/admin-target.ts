@@ -13,7 +13,7 @@ import { type Arguments, type OptionRow, type UsageError, usageError } from "./a
 import { loadNamed } from "./loading.ts";
 import type { Terminal } from "./terminal.ts";
 
-export const DEFAULT_ADMIN = "127.0.0.1:9900";
+const DEFAULT_ADMIN = "127.0.0.1:9900";
 
 export const ADMIN_OPTION: OptionRow = {
   name: "admin",

@@ -46,7 +46,7 @@ function counts(config: Config) {
   };
 }
 
-export function countsText(config: Config): string {
+function countsText(config: Config): string {
   const { listeners, routes, upstreams, endpoints } = counts(config);
   const parts = [countText(listeners, "listener"), countText(routes, "route")];
   // a configuration that only answers, redirects and serves files needs no upstream

@@ -57,7 +57,7 @@ function optionSyntax(row: OptionRow): string {
   return `${short}--${row.name}${row.value === undefined ? "" : ` ${row.value}`}`;
 }
 
-export function indent(text: string, by = "  "): string {
+function indent(text: string, by = "  "): string {
   return text
     .split("\n")
     .map((line) => (line === "" ? "" : by + line))

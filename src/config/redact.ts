@@ -7,7 +7,7 @@
 import type { HeaderEdits } from "../route/match.ts";
 import type { Config } from "./config.ts";
 
-export const HIDDEN = "[hidden]";
+const HIDDEN = "[hidden]";
 
 /** Names that carry credentials, by use and by habit. */
 const CREDENTIAL =

@@ -49,7 +49,7 @@ export interface CompileServices {
   readonly worker: number;
 }
 
-export function endpointKey(upstream: string, endpoint: string): string {
+function endpointKey(upstream: string, endpoint: string): string {
   return seriesKey("endpoint", upstream, endpoint);
 }
 

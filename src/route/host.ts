@@ -12,7 +12,7 @@ import { parseIp } from "../core/address.ts";
 import { COLON, LOWER } from "../core/bytes.ts";
 
 /** RFC 1035 §2.3.4: no name is longer, and so no map key is. */
-export const MAX_HOST_BYTES = 255;
+const MAX_HOST_BYTES = 255;
 const MAX_PORT_DIGITS = 5;
 const MAX_PORT = 65535;
 const DOT = 46;

@@ -37,7 +37,7 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-export function isFieldNameSound(name: string, place: Place): boolean {
+function isFieldNameSound(name: string, place: Place): boolean {
   const lower = name.toLowerCase();
   if (!isToken(name)) place.keyError(`${quote(name)} is not a field name`, "Use letters, digits and dashes.");
   else if (OWN_FIELDS.has(lower)) {

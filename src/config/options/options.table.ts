@@ -42,7 +42,7 @@ export const LISTENER_TIMEOUTS = {
   idle:      defaulted(duration({ min: MS, max: DAY }), "75s", "Between two requests of a connection"),
 } satisfies RowsFor<Input.ListenerTimeoutsInput>;
 
-export const PROXY_PROTOCOL = {
+const PROXY_PROTOCOL = {
   from: required(list(cidr, "list of address blocks"), "Peers that must begin a connection with a PROXY protocol header, and are believed"),
 } satisfies RowsFor<NonNullable<Input.ListenerInput["proxyProtocol"]>>;
 
@@ -57,7 +57,7 @@ export const LISTENER = {
   timeouts:       optional(object(LISTENER_TIMEOUTS), "How long a client may take"),
 } satisfies RowsFor<Input.ListenerInput>;
 
-export const MATCH = {
+const MATCH = {
   host:     optional(list(hostPattern, "host or list of hosts"), "Hosts; `*.example.com` is every name below"),
   path:     optional(pathTest, "`/x` exactly, `/x/*` it and all below, `~^/v[0-9]+/` a regular expression"),
   method:   optional(list(method, "method or list of methods"), "Methods, in upper case"),

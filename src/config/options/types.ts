@@ -447,7 +447,7 @@ function readKey(rows: Rows, key: string, value: unknown, place: Place): unknown
 }
 
 /** Keys of later releases that belong into the mapping at `rule`. */
-export function laterKeysOf(rule: string): readonly string[] {
+function laterKeysOf(rule: string): readonly string[] {
   const prefix = rule === "" ? "" : `${rule}.`;
   return Object.keys(LATER_KEYS).flatMap((key) => {
     const rest = key.startsWith(prefix) ? key.slice(prefix.length) : "";
