@@ -5,7 +5,7 @@
  * spec   RFC 9110 §5.6.7 (IMF-fixdate), §6.6.1 (Date)
  */
 
-/** `Sun, 06 Nov 1994 08:49:37 GMT`. ECMAScript gives `toUTCString` exactly this form. */
+/** `Sun, 06 Nov 1994 08:49:37 GMT`; parts of a second are cut off. ECMAScript gives `toUTCString` exactly this form. */
 export function httpDate(timeMs: number): string {
   return new Date(timeMs).toUTCString();
 }

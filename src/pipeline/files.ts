@@ -11,8 +11,8 @@
  * spec   RFC 9110 §8.8, §13, §14, §15.3.7, §15.4.5
  */
 import { type Failure, fail } from "../core/failure.ts";
+import { httpDate } from "../core/http-clock.ts";
 import { evaluateConditions, toSecond, type Validators } from "../protocol/conditional.ts";
-import { formatHttpDate } from "../protocol/http-date.ts";
 import { mediaTypeOf } from "../protocol/media-types.table.ts";
 import { type ByteRange, chooseRanges } from "../protocol/range.ts";
 import type { Exchange } from "../session/exchange.ts";
@@ -111,7 +111,7 @@ function answerFile(file: OpenFile, exchange: Exchange): FileAnswer | FileRefusa
   const fields = exchange.requestFields;
   const validators = validatorsOf(file, nowMs);
   const condition = evaluateConditions(fields, validators, nowMs);
-  const lines = `ETag: ${validators.etag}\r\nLast-Modified: ${formatHttpDate(validators.modifiedAtMs)}\r\n`;
+  const lines = `ETag: ${validators.etag}\r\nLast-Modified: ${httpDate(validators.modifiedAtMs)}\r\n`;
   if (condition !== "send") {
     file.close();
     return condition === "not_modified" ? emptyAnswer(304, lines) : refuse(fail("precondition_failed"));

@@ -1,5 +1,5 @@
 /**
- * HTTP dates: instants as text, in seconds.
+ * HTTP dates: text as instants, in seconds; `core/http-clock.ts` writes them.
  *
  * in     the three forms a recipient must know: IMF-fixdate, RFC 850, asctime
  * out    ms since the epoch, or undefined: a date that is none is to be ignored
@@ -14,11 +14,6 @@ const RFC_850 = new RegExp(
   `^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d\\d)-${MONTH}-(\\d\\d) ${TIME} GMT$`,
 );
 const ASCTIME = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ${MONTH} ([ \\d]\\d) ${TIME} (\\d{4})$`);
-
-/** The form to send, IMF-fixdate; parts of a second are cut off. */
-export function formatHttpDate(atMs: number): string {
-  return new Date(atMs).toUTCString();
-}
 
 /** in  `nowMs` places the two-digit years of RFC 850: none is more than 50 years ahead */
 export function parseHttpDate(text: string, nowMs: number): number | undefined {
