@@ -58,7 +58,6 @@ test("a phase that throws is a defect: reported, the client cut off, recorded as
   const { exchange, downstream, services } = fakeExchange({ site: fakeSite([broken]) });
   let isCancelled = false;
   exchange.upstream = {
-    isReused: false,
     sendBody: () => true,
     sendEnd: () => undefined,
     pauseResponse: () => undefined,

@@ -65,7 +65,6 @@ function describe(exchange: Planned, file: FileAnswer, hasBody: boolean): void {
 
 /** A file on its way out: at most one piece is read ahead of the client. */
 class FileFlow implements Upstream {
-  readonly isReused = false;
   readonly #exchange: Planned;
   readonly #file: FileAnswer;
   readonly #events: UpstreamEvents | undefined;

@@ -60,7 +60,6 @@ export interface Downstream {
 
 /** The server's side of an exchange. Fulfilled by each upstream session. */
 export interface Upstream {
-  readonly isReused: boolean;
   /** As for Downstream. out  false when the endpoint is slow: send no more until `upstreamDrained` */
   sendBody(bytes: Buffer): boolean;
   sendEnd(trailers: string): void;

@@ -54,11 +54,9 @@ export interface ClientOwner {
   proxyHeader(exchange: Exchange): Buffer | undefined;
   connected(exchange: Exchange): void;
   responded(exchange: Exchange): void;
-  /** An exchange is through with its connection. */
+  /** An exchange is through with its connection: complete, or called off. */
   finished(): void;
   failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void;
-  /** An exchange was called off before its end. */
-  cancelled(): void;
   /** An attempt to connect has ended, one way or the other. */
   dialled(): void;
   /** A socket's descriptor is free again. */
@@ -265,7 +263,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   cancel(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (exchange !== undefined) this.#pool.cancelled();
+    if (exchange !== undefined) this.#pool.finished();
     this.#wire?.terminate();
     this.#closeNow();
   }

@@ -144,13 +144,8 @@ export class EndpointPool implements ClientOwner {
     observe(this.services.counters, this.slot + AT.firstByte, exchange.respondedAtMs - exchange.sentAtMs);
   }
 
-  /** An exchange is through with its connection. */
+  /** An exchange is through with its connection: complete, or called off. */
   finished(): void {
-    this.#add(AT.active, -1);
-  }
-
-  /** An exchange was called off before its end. */
-  cancelled(): void {
     this.#add(AT.active, -1);
   }
 
