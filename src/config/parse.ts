@@ -22,6 +22,7 @@ import {
 } from "yaml";
 import type { Problem } from "./config.ts";
 import { NOWHERE, type Path, type Position, type Source } from "./problem.ts";
+import { wordsFor } from "./syntax-words.table.ts";
 
 /** Aliases may copy a subtree this often in all: enough for shared blocks, not for a "billion laughs". */
 const MAX_ALIASES = 1000;
@@ -54,7 +55,8 @@ export function parseYaml(text: string, file: string): Parsed {
   const errors = [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS);
   if (errors.some((error) => error.message.includes("call stack"))) return refuse(TOO_DEEP, NOWHERE);
   if (errors.length > 0) {
-    return { source: undefined, problems: errors.map((error) => problemOf(error, file, lines)) };
+    const problems = upToDerailing(errors).map((error) => problemOf(error, document, { file, lines }));
+    return { source: undefined, problems };
   }
   try {
     const repeated = repeatedKeys(document);
@@ -66,19 +68,16 @@ export function parseYaml(text: string, file: string): Parsed {
         problems: places.map((place) => syntaxProblem(file, place, message, hint)),
       };
     }
+    const unknown = unknownAliases(document);
+    if (unknown.length > 0) {
+      return { source: undefined, problems: unknown.map((alias) => aliasProblem(alias, { file, lines })) };
+    }
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return { source: new YamlSource(file, value, document, lines), problems: [] };
   } catch (error) {
     return refuse(error instanceof ReferenceError ? "aliases copy too much" : TOO_DEEP, NOWHERE);
   }
 }
-
-const WORDS_BY_CODE: Readonly<Record<string, readonly [message: string, hint?: string]>> = {
-  TAB_AS_INDENT: ["a tab indents this line", "YAML is indented with spaces."],
-  MULTIPLE_DOCS: ["a second document starts here", "Keep one document in the file: remove `---`."],
-  TAG_RESOLVE_FAILED: ["tags are not used here", "Remove the word that starts with `!`."],
-  NON_STRING_KEY: ["a key must be a plain word", "A mapping or a list cannot be a key."],
-};
 
 const REPEATED_KEY = ["this key is given twice in the same mapping", "Keep one of them."] as const;
 
@@ -98,15 +97,60 @@ function repeatedKeys(document: Document.Parsed): readonly number[] {
   return repeated.slice(0, MAX_SYNTAX_PROBLEMS);
 }
 
+interface Text {
+  readonly file: string;
+  readonly lines: LineCounter;
+}
+
 function positionAt(lines: LineCounter, offset: number): Position {
   const { line, col } = lines.linePos(offset);
   return { line, column: col };
 }
 
-function problemOf(error: YAMLError, file: string, lines: LineCounter): Problem {
-  const position = positionAt(lines, error.pos[0]);
-  const [message = error.message, hint] = WORDS_BY_CODE[error.code] ?? [];
-  return syntaxProblem(file, position, hint === undefined ? `YAML: ${message}` : message, hint);
+function problemOf(error: YAMLError, document: Document.Parsed, { file, lines }: Text): Problem {
+  const [from] = error.pos;
+  const offset = error.code === "MISSING_CHAR" ? openingQuote(document, from) : from;
+  const [message, hint] = wordsFor(error.code, error.message);
+  return syntaxProblem(file, positionAt(lines, offset), message, hint);
+}
+
+/** Where the quoted text begins that was still open at `end`: the end of the file tells nobody anything. */
+function openingQuote(document: Document.Parsed, end: number): number {
+  let opening = end;
+  visit(document, {
+    Scalar(_, { type, range }) {
+      const isQuoted = type === "QUOTE_DOUBLE" || type === "QUOTE_SINGLE";
+      if (isQuoted && range && range[0] < end && range[1] >= end) opening = range[0];
+    },
+  });
+  return opening;
+}
+
+/** After these the reader has lost its place: what it finds behind them are consequences. */
+const DERAILING: ReadonlySet<string> = new Set(["UNEXPECTED_TOKEN", "MISSING_CHAR"]);
+
+function upToDerailing(errors: readonly YAMLError[]): readonly YAMLError[] {
+  const at = errors.findIndex(({ code }) => DERAILING.has(code));
+  return at === -1 ? errors : errors.slice(0, at + 1);
+}
+
+/** Aliases that name no anchor before them: mostly a wildcard such as `*.example.com` without quotes. */
+function unknownAliases(document: Document.Parsed): readonly [offset: number, name: string][] {
+  const anchors = new Set<string>();
+  const unknown: [number, string][] = [];
+  visit(document, {
+    Node(_, node) {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor);
+      } else if (!anchors.has(node.source)) unknown.push([offsetOf(node) ?? 0, node.source]);
+    },
+  });
+  return unknown.slice(0, MAX_SYNTAX_PROBLEMS);
+}
+
+function aliasProblem([offset, name]: readonly [number, string], { file, lines }: Text): Problem {
+  const message = `\`*${name}\` without quotes points at an anchor \`&${name}\`, and there is none`;
+  return syntaxProblem(file, positionAt(lines, offset), message, `Put it in quotes: "*${name}".`);
 }
 
 function syntaxProblem(file: string, position: Position, message: string, hint?: string): Problem {
