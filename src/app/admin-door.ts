@@ -8,6 +8,7 @@
  */
 import type { AdminHooks } from "../admin/status.ts";
 import type { AdminConfig, Problem } from "../config/config.ts";
+import { errorWithoutLine } from "../config/problem.ts";
 import { type Address, formatAddress } from "../core/address.ts";
 import { findOccupant } from "../transport/listen-sockets.ts";
 import type { Log } from "./log.ts";
@@ -102,6 +103,6 @@ export class AdminDoor {
       this.#options.log("warn", "control", `no admin listener, going on without: ${message}. ${hint}`);
       return undefined;
     }
-    return { file, line: 0, column: 0, path: "admin.bind", message, hint, severity: "error" };
+    return errorWithoutLine(file, "admin.bind", message, hint);
   }
 }

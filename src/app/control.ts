@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import type { AdminHooks, ReloadAnswer, Status } from "../admin/status.ts";
 import type { Config, Problem } from "../config/config.ts";
-import { formatProblem } from "../config/problem.ts";
+import { errorWithoutLine, formatProblem } from "../config/problem.ts";
 import { formatAddress } from "../core/address.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import { findIdentity, type Identity, isRoot } from "../transport/privileges.ts";
@@ -354,7 +354,7 @@ function describe(config: Config, { sockets }: Running): string {
 }
 
 function problemOf(message: string): Problem {
-  return { file: "weir", line: 0, column: 0, path: "", message, hint: undefined, severity: "error" };
+  return errorWithoutLine("weir", "", message, undefined);
 }
 
 function messageOf(error: unknown): string {

@@ -7,6 +7,7 @@
  * shape  one deployment at a time; `Control` sees to that
  */
 import type { Config, Problem } from "../config/config.ts";
+import { errorWithoutLine } from "../config/problem.ts";
 import { fitConnections } from "../control/connection-limits.ts";
 import { type ListenerSockets, listenSpecs, type SocketPlan } from "../control/listener-sockets.ts";
 import { hostsOf, type Resolver } from "../control/resolver.ts";
@@ -70,7 +71,7 @@ export class Deployer {
   #refuse({ server }: Config, file: string): Problem | undefined {
     if (server.workers <= MAX_CONFIGURED_WORKERS) return undefined;
     const message = `${server.workers} workers are more than the ${MAX_CONFIGURED_WORKERS} possible`;
-    return problemAt(file, "server.workers", message, "Use `auto`: one a core.");
+    return errorWithoutLine(file, "server.workers", message, "Use `auto`: one a core.");
   }
 
   async #bringIn(config: Config, plan: SocketPlan, file: string): Promise<Problem | undefined> {
@@ -128,10 +129,6 @@ export class Deployer {
   }
 }
 
-function problemAt(file: string, path: string, message: string, hint: string | undefined): Problem {
-  return { file, line: 0, column: 0, path, message, hint, severity: "error" };
-}
-
 function errorAt(file: string, error: string | undefined): Problem | undefined {
-  return error === undefined ? undefined : problemAt(file, "", error, undefined);
+  return error === undefined ? undefined : errorWithoutLine(file, "", error, undefined);
 }

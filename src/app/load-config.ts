@@ -13,7 +13,7 @@ import type { Config, Problem } from "../config/config.ts";
 import type { Environment } from "../config/environment.ts";
 import { locateInScript } from "../config/locate.ts";
 import { parseYaml } from "../config/parse.ts";
-import type { Source } from "../config/problem.ts";
+import { errorWithoutLine, type Source } from "../config/problem.ts";
 import { DEFAULT_FILES } from "./default-files.ts";
 import { runScript } from "./run-script.ts";
 
@@ -89,7 +89,7 @@ function isScript(file: string): boolean {
 }
 
 function refused(file: string, message: string, hint: string): Loaded {
-  return { problems: [{ file, line: 0, column: 0, path: "", message, hint, severity: "error" }], file };
+  return { problems: [errorWithoutLine(file, "", message, hint)], file };
 }
 
 function kindOf(path: string): "file" | "folder" | "other" | "missing" {

@@ -6,6 +6,7 @@
 import { closeSync, fchownSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config, Problem } from "../config/config.ts";
+import { errorWithoutLine } from "../config/problem.ts";
 import type { Identity } from "../transport/privileges.ts";
 
 const LOG_MODE = 0o640;
@@ -27,7 +28,6 @@ export function makeLogFile(
     const { code } = error as NodeJS.ErrnoException;
     const message = `cannot open ${to}: ${code === "ENOENT" ? "the folder does not exist" : code}`;
     const hint = "Make the folder, and let the user that starts Weir write there.";
-    const path = "observe.accessLog.to";
-    return { file, line: 0, column: 0, path, message, hint, severity: "error" };
+    return errorWithoutLine(file, "observe.accessLog.to", message, hint);
   }
 }

@@ -51,10 +51,7 @@ export class Report {
     const last = sorted.at(-1);
     if (this.#dropped === 0 || last === undefined) return sorted;
     const message = `${this.#dropped} more problems are not shown`;
-    return [
-      ...sorted,
-      { ...last, line: 0, column: 0, path: "", message, hint: undefined, severity: "error" },
-    ];
+    return [...sorted, errorWithoutLine(last.file, "", message, undefined)];
   }
 }
 
@@ -160,6 +157,16 @@ export function formatPath(path: Path): string {
     else text += text === "" ? step : `.${step}`;
   }
   return text;
+}
+
+/** An error that no line of the file is to blame for: what the configuration names is missing, taken or refused. */
+export function errorWithoutLine(
+  file: string,
+  path: string,
+  message: string,
+  hint: string | undefined,
+): Problem {
+  return { file, ...NOWHERE, path, message, hint, severity: "error" };
 }
 
 /** One line for people: `file:line:column: what is wrong. hint`. */

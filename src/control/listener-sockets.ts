@@ -12,6 +12,7 @@
  * fails  problems with the listener's name, all of them at once
  */
 import type { ListenerConfig, Problem } from "../config/config.ts";
+import { errorWithoutLine } from "../config/problem.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { closeDescriptor } from "../transport/descriptors.ts";
 import type { NameAnswer, NameFailure } from "../transport/dns.ts";
@@ -224,7 +225,6 @@ export function listenSpecs(bound: readonly BoundAddress[]): ListenSpec[] {
   });
 }
 
-function problemOf(listener: string, file: string, failed: BindFailure): Problem {
-  const path = `listeners.${listener}`;
-  return { file, line: 0, column: 0, path, message: failed.text, hint: failed.hint, severity: "error" };
+function problemOf(listener: string, file: string, { text, hint }: BindFailure): Problem {
+  return errorWithoutLine(file, `listeners.${listener}`, text, hint);
 }
