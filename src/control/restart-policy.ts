@@ -15,10 +15,6 @@ const MAX_DELAY_MS = 10_000;
 export class RestartPolicy {
   #quickDeaths = 0;
 
-  get quickDeaths(): number {
-    return this.#quickDeaths;
-  }
-
   /** out  how long to wait before the next start, in ms */
   delayAfterDeath(livedMs: number): number {
     this.#quickDeaths = livedMs < QUICK_MS ? this.#quickDeaths + 1 : 1;
