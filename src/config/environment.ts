@@ -33,7 +33,7 @@ function fillText(text: string, place: Place, env: Environment): string {
   return text.replace(VARIABLE, (written: string, name: string | undefined, fallback: string | undefined) => {
     if (written === "$${") return "${";
     if (name === undefined) {
-      place.error(
+      place.spoil(
         `${quote(text)} has a \`\${\` that names no variable`,
         `Write \${NAME} or \${NAME:-default}, or $\${ for the characters themselves.`,
       );
@@ -42,7 +42,7 @@ function fillText(text: string, place: Place, env: Environment): string {
     const value = Object.hasOwn(env, name) ? env[name] : undefined;
     if (fallback !== undefined) return value === undefined || value === "" ? fallback : value;
     if (value === undefined) {
-      place.error(
+      place.spoil(
         `the environment variable ${name} is not set`,
         `Set it, or write a default: \${${name}:-value}.`,
       );

@@ -34,12 +34,19 @@ export class Report {
   readonly #problems: Problem[] = [];
   #dropped = 0;
   #errorCount = 0;
+  /** Paths whose value is lost: what else is wrong with it is a consequence. */
+  readonly #spoiled = new Set<string>();
 
   get errorCount(): number {
     return this.#errorCount;
   }
 
+  spoil(path: string): void {
+    this.#spoiled.add(path);
+  }
+
   add(problem: Problem): void {
+    if (this.#spoiled.has(problem.path)) return;
     if (problem.severity === "error") this.#errorCount++;
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(problem);
     else this.#dropped++;
@@ -90,6 +97,12 @@ export class Place {
 
   error(message: string, hint?: string): void {
     this.#add("error", "value", message, hint);
+  }
+
+  /** An error that leaves nothing to judge here: further ones at this place are not reported. */
+  spoil(message: string, hint: string): void {
+    this.error(message, hint);
+    this.#report.spoil(this.text);
   }
 
   keyError(message: string, hint?: string): void {

@@ -27,7 +27,11 @@ function unitOf(units: Readonly<Record<string, number>>, unit: string): number |
 
 export function parseDuration(text: string): Quantity {
   const parts = NUMBER_AND_UNIT.exec(text.trim());
-  if (parts === null) return { wrong: "is not a duration", hint: "Write 250ms, 5s, 2m or 1h." };
+  if (parts === null) {
+    const isSum = /^(?:\d+(?:h|ms|m|s)\s?){2,}$/.test(text);
+    const hint = isSum ? "Use one unit: 90s, not 1m30s." : "Write 250ms, 5s, 2m or 1h.";
+    return { wrong: "is not a duration", hint };
+  }
   const [, digits = "", unit = ""] = parts;
   const amount = Number(digits);
   if (unit === "") {
@@ -48,9 +52,12 @@ export function parseSize(text: string): Quantity {
   const [, digits = "", unit = ""] = parts;
   const factor = unitOf(BYTES_BY_UNIT, unit);
   if (factor === undefined) {
+    const letter = /^([KMG])i?B?$/i.exec(unit)?.[1]?.toUpperCase();
+    const hint =
+      letter === undefined ? "" : `Write ${digits}${letter}iB (by 1024) or ${digits}${letter}B (by 1000).`;
     return {
       wrong: `has an unknown unit "${unit}"`,
-      hint: "Use KiB, MiB or GiB (1024), or KB, MB or GB (1000).",
+      hint: hint || "Use KiB, MiB or GiB (1024), or KB, MB or GB (1000).",
     };
   }
   const value = Number(digits) * factor;

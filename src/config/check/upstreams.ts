@@ -5,7 +5,7 @@
  */
 import { formatAddress } from "../../core/address.ts";
 import type { EndpointConfig, UpstreamConfig } from "../config.ts";
-import { judgeEndpoint } from "../options/addresses.ts";
+import { judgeEndpoint, localHint } from "../options/addresses.ts";
 import { ENDPOINT, POOL, UPSTREAM } from "../options/options.table.ts";
 import { type Entry, type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
@@ -45,12 +45,7 @@ export class UpstreamTable {
       /[.:]/.test(written) && (written.includes(":") || nearest(written, this.#names) === undefined);
     if (!isAddress) {
       if (!this.#isUnreadable) {
-        const hint = "Add it under `upstreams`, or write an address such as 127.0.0.1:3000.";
-        const names = [...this.#names];
-        place.error(
-          `there is no upstream ${quote(written)}`,
-          names.length === 0 ? hint : didYouMean(written, names),
-        );
+        place.error(`there is no upstream ${quote(written)}`, this.#hintFor(written));
       }
       return undefined;
     }
@@ -66,6 +61,13 @@ export class UpstreamTable {
       this.#upstreams.set(name, this.#fill(name, [endpoint], {}));
     }
     return name;
+  }
+
+  #hintFor(written: string): string {
+    if (/^\d{1,5}$/.test(written)) return localHint(written);
+    const names = [...this.#names];
+    if (names.length > 0) return didYouMean(written, names);
+    return "Add it under `upstreams`, or write an address such as 127.0.0.1:3000.";
   }
 
   #toUpstream({ name, value, place, isSound }: UpstreamEntry): UpstreamConfig {

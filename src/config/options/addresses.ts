@@ -8,6 +8,7 @@ import { type Type, text } from "./types.ts";
 /** Linux refuses longer paths for a socket (sockaddr_un.sun_path, with its closing NUL). */
 const MAX_UNIX_PATH = 107;
 const MAX_HOST = 253;
+const MAX_PORT = 65535;
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 export type Judged<T> = { readonly value: T } | { readonly wrong: string; readonly hint: string };
@@ -36,6 +37,11 @@ function judgeAddress(written: string, defaultHost: string): Judged<Address> {
 }
 
 function hintFor(written: string): string {
+  if (written.includes(",")) return "Write several as a list: [ first, second ].";
+  const [, authority] = /^https?:\/\/([^/]+)/.exec(written) ?? [];
+  if (authority !== undefined) return `Write "${authority}".`;
+  const [, port] = /:(\d+)$/.exec(written) ?? [];
+  if (Number(port) > MAX_PORT) return `Ports go up to ${MAX_PORT}.`;
   if (/^\d{1,5}$/.test(written)) return `Write ":${written}" for port ${written}.`;
   if (parseIp(written)?.length === 16) return `Write "[${written}]:8080": the port is missing.`;
   if (isHostName(written)) return `Write "${written}:8080": the port is missing.`;
@@ -67,8 +73,13 @@ function judgeBind(value: unknown): Judged<Address> {
   };
 }
 
+/** For a port alone: an endpoint on this machine is what is mostly meant. */
+export const localHint = (port: string) => `Write "127.0.0.1:${port}" for that port of this machine.`;
+
 /** One endpoint: `host:port`, `http://host:port` or `unix:/path`. */
 export function judgeEndpoint(written: string): Judged<Address> {
+  if (/^\d{1,5}$/.test(written))
+    return { wrong: `${quote(written)} is not an address`, hint: localHint(written) };
   const url = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(.*)$/i.exec(written);
   if (url === null) return judgePort(written, judgeAddress(written, "127.0.0.1"));
   const [, scheme = "", authority = "", rest = ""] = url;
@@ -99,8 +110,8 @@ export const endpointAddress: Type<Address> = {
   schema: { type: "string" },
   read(value, place) {
     const judged: Judged<Address> =
-      typeof value === "string"
-        ? judgeEndpoint(value)
+      typeof value === "string" || typeof value === "number"
+        ? judgeEndpoint(String(value))
         : { wrong: `${describe(value)} is not an address`, hint: ADDRESS_HINT };
     if ("value" in judged) return judged.value;
     place.error(judged.wrong, judged.hint);
@@ -149,6 +160,8 @@ function wrongHost(host: string): readonly [wrong: string, hint: string] | undef
   if (/[^ -~]/.test(name)) return ["is not ASCII", "Write the name in its xn-- form."];
   const literal = /^\[([0-9a-f:.]+)\]$/.exec(name);
   if (literal !== null && host === name && parseIp(literal[1] ?? "") !== undefined) return undefined;
+  const [, inUrl] = /^https?:\/\/([^/:]+)/.exec(name) ?? [];
+  if (inUrl !== undefined) return ["is a URL", `Write the host alone: ${inUrl}.`];
   if (/:\d*$/.test(name)) return ["has a port", "Hosts are matched without it: remove the port."];
   if (isHostName(name)) return undefined;
   return ["is not a host", "Write app.example.com or *.example.com."];

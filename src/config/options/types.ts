@@ -9,6 +9,7 @@ import { describe, type Place, quote } from "../problem.ts";
 import { formatDuration, formatSize, parseDuration, parseSize, type Quantity } from "../quantity.ts";
 import { didYouMean } from "../suggest.ts";
 import { LATER_KEYS, LATER_VALUES } from "./later.table.ts";
+import { hintForKey } from "./unknown-key.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -171,7 +172,12 @@ export const flag: Type<boolean> = {
   read(value, place) {
     if (value === true || value === "true") return true;
     if (value === false || value === "false") return false;
-    place.error(`${describe(value)} is neither true nor false`);
+    const meant = value === "on" || value === "yes" ? "true" : "false";
+    const isWord = value === "on" || value === "yes" || value === "off" || value === "no";
+    place.error(
+      `${describe(value)} is neither true nor false`,
+      isWord ? `Write ${meant}.` : "Write true or false.",
+    );
     return undefined;
   },
 };
@@ -183,7 +189,10 @@ export function integer(min: number, max: number): Type<number> {
     read(value, place) {
       const number = typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
       if (typeof number !== "number" || !Number.isInteger(number)) {
-        place.error(`${describe(value)} is not a whole number`, `Write a number from ${min} to ${max}.`);
+        const [, share] = /^(\d{1,15}) ?%$/.exec(String(value)) ?? [];
+        const hint =
+          share === undefined ? `Write a number from ${min} to ${max}.` : `Write ${share}, without %.`;
+        place.error(`${describe(value)} is not a whole number`, hint);
         return undefined;
       }
       if (number >= min && number <= max) return number;
@@ -331,7 +340,7 @@ export function map<T>(
         const wrong = checkName(key);
         if (wrong !== undefined) at.keyError(...wrong);
         const errorsBefore = at.errorCount;
-        const read = type.read(child, at);
+        const read = child === null ? noValue(at) : type.read(child, at);
         const isSound = at.errorCount === errorsBefore;
         return read === undefined || wrong !== undefined
           ? []
@@ -364,7 +373,7 @@ export function object<R extends Rows>(rows: R): Type<Written<R>> {
         if (option.isRequired && !Object.hasOwn(value, key)) {
           place.error(
             `\`${key}\` is missing`,
-            `It says: ${option.help.charAt(0).toLowerCase()}${option.help.slice(1)}.`,
+            `Add it: ${option.help.charAt(0).toLowerCase()}${option.help.slice(1)}.`,
           );
         }
       }
@@ -423,7 +432,12 @@ export function offOr<T>(type: Type<T>): Type<T | "off"> {
     read(value, place) {
       if (value === "off") return "off";
       if (isMapping(value)) return type.read(value, place);
-      place.error(`${describe(value)} is neither \`off\` nor a mapping`, "Write `off` or the keys.");
+      const isOff = value === false || value === "false" || value === "no";
+      const keys = Object.keys(type.rows ?? {}).join(", ");
+      place.error(
+        `${describe(value)} is neither \`off\` nor a mapping`,
+        isOff ? "Write `off`." : `Write \`off\`, or a mapping: its keys are ${keys}.`,
+      );
       return undefined;
     },
   };
@@ -434,25 +448,19 @@ function readKey(rows: Rows, key: string, value: unknown, place: Place): unknown
   const option = Object.hasOwn(rows, key) ? rows[key] : undefined;
   if (option !== undefined) {
     if (value !== null) return option.type.read(value, at);
-    at.error("this key has no value", "Give it one, or remove the key.");
-    return undefined;
+    return noValue(at);
   }
   if (Object.hasOwn(LATER_KEYS, at.rule)) {
     at.keyError(`\`${at.text}\` is not supported yet`, "Remove it for now.");
   } else {
-    const hint = didYouMean(key, Object.keys(rows), laterKeysOf(place.rule));
-    at.keyError(`unknown key ${quote(key)}`, hint);
+    at.keyError(`unknown key ${quote(key)}`, hintForKey(key, rows, place.rule));
   }
   return undefined;
 }
 
-/** Keys of later releases that belong into the mapping at `rule`. */
-function laterKeysOf(rule: string): readonly string[] {
-  const prefix = rule === "" ? "" : `${rule}.`;
-  return Object.keys(LATER_KEYS).flatMap((key) => {
-    const rest = key.startsWith(prefix) ? key.slice(prefix.length) : "";
-    return rest === "" || rest.includes(".") ? [] : [rest];
-  });
+function noValue(place: Place): undefined {
+  place.error("this key has no value", "Give it one, or remove the key.");
+  return undefined;
 }
 
 export function objectSchema(rows: Rows): JsonSchema {
