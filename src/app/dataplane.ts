@@ -13,7 +13,7 @@ import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
 import { compileLogFormat } from "../observe/access-log.ts";
 import { BLOCKS, LISTENER, WORKER } from "../observe/metrics.table.ts";
-import { seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
+import { type SlotMap, seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { PipelineServices, Site } from "../pipeline/plan.ts";
@@ -33,15 +33,13 @@ import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
-import type { SlotMap } from "./messages.ts";
+import type { Addresses } from "./messages.ts";
 
 export interface DataplaneOptions {
   readonly zone: Zone;
   readonly worker: number;
   readonly log: (level: string, area: string, text: string) => void;
 }
-
-type Addresses = Readonly<Record<string, readonly string[]>>;
 
 interface Prepared {
   readonly config: Config;
@@ -62,7 +60,8 @@ const DRAIN_LOOK_MS = 20;
 /** Enough for about a hundred routes: 128 KiB. */
 const FIRST_ROW_SLOTS = 16 * 1024;
 const MAX_BLOCK_SLOTS = Math.max(...Object.values(BLOCKS).map((block) => block.slots));
-const SLOWEST_BUFFERS = 0.5;
+/** Part of `server.memory` that may wait for slow readers; the rest is for the runtime and what it has not collected. */
+const BUFFERS_SHARE = 0.5;
 
 export class Dataplane {
   readonly #options: DataplaneOptions;
@@ -81,7 +80,7 @@ export class Dataplane {
   readonly #listeners = new Map<string, Listener>();
   readonly #sockets = new Map<string, { socket: AcceptingSocket; listener: Listener }>();
   readonly #open = new Map<AcceptedSession, Listener>();
-  /** By endpoint key, with the host to resolve when it has a name. */
+  /** By endpoint key, with the endpoint: its name may get other addresses. */
   readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
   #addresses: Map<string, readonly string[]> = new Map();
   #prepared: Prepared | undefined;
@@ -152,7 +151,7 @@ export class Dataplane {
     this.#pipeline.workerSlot = slots[seriesKey("worker")] ?? 0;
     this.#sessions.workerSlot = this.#pipeline.workerSlot;
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
-    this.#budget.limitBytes = config.server.memoryBytes * SLOWEST_BUFFERS;
+    this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
     for (const listener of config.listeners) {
       this.#setListener(listener, slots, snapshot.sites.get(listener.name) as Site);
     }
@@ -186,7 +185,7 @@ export class Dataplane {
   }
 
   /** Accepts on an inherited descriptor. Throws when the descriptor is no listening socket. */
-  listen(id: string, listenerName: string, _port: number, fd: number): void {
+  listen(id: string, listenerName: string, descriptor: number): void {
     const listener = this.#listeners.get(listenerName);
     if (listener === undefined) throw new Error(`no listener ${listenerName}`);
     const acceptor: Acceptor = {
@@ -195,7 +194,7 @@ export class Dataplane {
       onDefect: (defect) =>
         this.#pipeline.report(defect instanceof Error ? String(defect.stack) : String(defect)),
     };
-    this.#sockets.set(id, { socket: listenOn(fd, acceptor), listener });
+    this.#sockets.set(id, { socket: listenOn(descriptor, acceptor), listener });
   }
 
   unlisten(id: string): void {

@@ -6,7 +6,8 @@
  */
 import type { Config } from "../config/config.ts";
 import type { ListenSpec } from "../control/listener-sockets.ts";
-import type { SlotMap } from "./messages.ts";
+import type { SlotMap } from "../observe/series.ts";
+import type { Addresses } from "./messages.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 export interface Deployment {
@@ -16,8 +17,6 @@ export interface Deployment {
   readonly listens: readonly ListenSpec[];
   readonly workers: number;
 }
-
-export type Addresses = Readonly<Record<string, readonly string[]>>;
 
 export const GONE = Symbol("the worker ended");
 export type Outcome = string | typeof GONE | undefined;

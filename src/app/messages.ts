@@ -5,10 +5,11 @@
  *        the worker's descriptor socket (transport/descriptors.ts), announced by `listen`
  */
 import type { Config } from "../config/config.ts";
+import type { SlotMap } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
 
-/** First counter slot of each series in a worker's row, by series key such as `route:api`. */
-export type SlotMap = Readonly<Record<string, number>>;
+/** IP addresses known now, by host name. */
+export type Addresses = Readonly<Record<string, readonly string[]>>;
 
 export type ToWorker =
   | {
@@ -16,7 +17,6 @@ export type ToWorker =
       /** Row of the zone that this worker writes; nobody else does while it lives. */
       readonly worker: number;
       readonly zonePath: string;
-      readonly startedAtMs: number;
       /** User to become before any traffic; absent = stay who we are. */
       readonly identity?: Identity | undefined;
     }
@@ -25,9 +25,9 @@ export type ToWorker =
       readonly kind: "prepare";
       readonly version: number;
       readonly config: Config;
+      /** Where each series is in the worker's row. */
       readonly slots: SlotMap;
-      /** IP addresses known now, by host name. */
-      readonly addresses: Readonly<Record<string, readonly string[]>>;
+      readonly addresses: Addresses;
     }
   | { readonly kind: "commit"; readonly version: number }
   | { readonly kind: "abandon"; readonly version: number }
@@ -39,7 +39,6 @@ export type ToWorker =
       readonly kind: "listen";
       readonly id: string;
       readonly listener: string;
-      readonly port: number;
       readonly number: number;
     }
   /** Stop accepting there; connections already accepted go on, without keep-alive. */

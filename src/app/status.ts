@@ -10,7 +10,7 @@ import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
 import { ENDPOINT, HISTOGRAM_SLOTS, LISTENER, ROUTE, WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
-import type { Addresses } from "./deployment.ts";
+import type { Addresses } from "./messages.ts";
 import type { WorkerFacts } from "./workers.ts";
 
 /** Rows of all workers, and where each series is in them. */

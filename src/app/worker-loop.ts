@@ -10,25 +10,22 @@
  */
 import type { Config } from "../config/config.ts";
 import { WORKER } from "../observe/metrics.table.ts";
-import { seriesKey } from "../observe/series.ts";
+import { type SlotMap, seriesKey } from "../observe/series.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
 import { residentBytes } from "../transport/memory.ts";
 import { become } from "../transport/privileges.ts";
 import { Zone } from "../zone/zone.ts";
 import type { DataplaneOptions } from "./dataplane.ts";
 import { logToStderr } from "./log.ts";
-import type { FromWorker, SlotMap, ToWorker } from "./messages.ts";
+import type { Addresses, FromWorker, ToWorker } from "./messages.ts";
 
 /** What a worker drives; the real one is `Dataplane`. */
 export interface WorkerEngine {
-  prepare(
-    config: Config,
-    slots: SlotMap,
-    addresses: Readonly<Record<string, readonly string[]>>,
-  ): string | undefined;
+  /** out  what is wrong with the version, or undefined */
+  prepare(config: Config, slots: SlotMap, addresses: Addresses): string | undefined;
   commit(): void;
   abandon(): void;
-  listen(id: string, listener: string, port: number, fd: number): void;
+  listen(id: string, listener: string, descriptor: number): void;
   unlisten(id: string): void;
   setAddresses(host: string, addresses: readonly string[]): void;
   drain(timeoutMs: number): Promise<void>;
@@ -180,7 +177,7 @@ class WorkerLoop {
     this.send({ kind: "unlistened", id });
   }
 
-  #listen({ id, listener, port, number }: Extract<ToWorker, { kind: "listen" }>): void {
+  #listen({ id, listener, number }: Extract<ToWorker, { kind: "listen" }>): void {
     let error: string | undefined;
     try {
       const got = receiveDescriptor(DESCRIPTOR_SOCKET);
@@ -188,7 +185,7 @@ class WorkerLoop {
         if (got !== undefined) closeDescriptor(got.descriptor);
         error = `expected descriptor ${number}, got ${got?.number ?? "none"}`;
       } else if (this.#engine === undefined || this.#isLeaving) closeDescriptor(got.descriptor);
-      else this.#engine.listen(id, listener, port, got.descriptor);
+      else this.#engine.listen(id, listener, got.descriptor);
     } catch (thrown) {
       error = String(thrown);
     }

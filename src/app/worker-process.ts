@@ -5,6 +5,7 @@
  * out    "gone" when the process ended before it answered, "late" at the deadline: the caller decides what
  *        that means
  */
+import type { ListenSpec } from "../control/listener-sockets.ts";
 import { closeDescriptor, descriptorPair, sendDescriptor } from "../transport/descriptors.ts";
 import { restoreBacklog } from "../transport/listen-sockets.ts";
 import { type Log, levelOf } from "./log.ts";
@@ -135,12 +136,11 @@ export class WorkerProcess {
   }
 
   /** Hands a listening descriptor over and waits until the worker accepts on it. */
-  async listen(spec: { id: string; listener: string; port: number; descriptor: number }) {
-    const { id, listener, port, descriptor } = spec;
+  async listen({ id, listener, descriptor }: ListenSpec): Promise<Answer<"listening">> {
     const number = this.#nextNumber++;
     if (!(await this.#sendDescriptor(number, descriptor))) return "gone";
     const answer = this.#answer<"listening">(`listening ${id}`, LISTEN_TIMEOUT_MS);
-    this.send({ kind: "listen", id, listener, port, number });
+    this.send({ kind: "listen", id, listener, number });
     const got = await answer;
     if (typeof got === "object" && got.error === undefined) {
       this.listening.add(id);

@@ -12,17 +12,10 @@ import { RestartPolicy } from "../control/restart-policy.ts";
 import type { RowPool } from "../control/row-pool.ts";
 import type { Identity } from "../transport/privileges.ts";
 import type { Zone } from "../zone/zone.ts";
-import {
-  type Addresses,
-  commitOn,
-  type Deployment,
-  GONE,
-  listenOn,
-  type Outcome,
-  prepareOn,
-} from "./deployment.ts";
+import { commitOn, type Deployment, GONE, listenOn, type Outcome, prepareOn } from "./deployment.ts";
 import type { Log } from "./log.ts";
-import { START_TIMEOUT_MS, WorkerProcess } from "./worker-process.ts";
+import type { Addresses } from "./messages.ts";
+import { START_TIMEOUT_MS, WorkerProcess, type WorkerState } from "./worker-process.ts";
 
 export interface WorkersOptions {
   readonly file: string;
@@ -42,7 +35,7 @@ export interface WorkerFacts {
   readonly slot: number;
   readonly row: number;
   readonly pid: number;
-  readonly state: "starting" | "running" | "draining";
+  readonly state: WorkerState;
   readonly restarts: number;
   readonly heartbeatAgeMs: number;
 }
@@ -197,15 +190,11 @@ export class Workers {
   }
 
   #all(): WorkerProcess[] {
-    const held = this.#slots.map((slot) => slot.worker).filter((worker) => worker !== undefined);
-    return [...held, ...this.#leaving];
+    return [...workersOf(this.#slots), ...this.#leaving];
   }
 
   #running(): WorkerProcess[] {
-    return this.#slots
-      .map((slot) => slot.worker)
-      .filter((worker) => worker?.state === "running")
-      .filter((worker) => worker !== undefined);
+    return workersOf(this.#slots).filter(({ state }) => state === "running");
   }
 
   /** Makes so many slots. out  the workers of slots that are no more */
@@ -223,7 +212,7 @@ export class Workers {
     }
     const removed = this.#slots.splice(count);
     for (const slot of removed) clearTimeout(slot.timer);
-    const workers = removed.map((slot) => slot.worker).filter((worker) => worker !== undefined);
+    const workers = workersOf(removed);
     for (const worker of workers) this.#leaving.add(worker);
     return workers;
   }
@@ -319,7 +308,6 @@ export class Workers {
       kind: "start",
       worker: worker.row,
       zonePath: zone.path,
-      startedAtMs: Date.now(),
       identity,
     });
     for (;;) {
@@ -387,4 +375,8 @@ export class Workers {
       worker.kill();
     }
   }
+}
+
+function workersOf(slots: readonly Slot[]): WorkerProcess[] {
+  return slots.map(({ worker }) => worker).filter((worker) => worker !== undefined);
 }

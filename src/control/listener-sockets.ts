@@ -38,7 +38,6 @@ export interface BoundAddress {
 export interface ListenSpec {
   readonly id: string;
   readonly listener: string;
-  readonly port: number;
   readonly descriptor: number;
   /** Which worker: this number modulo their count; undefined = all of them. */
   readonly share: number | undefined;
@@ -218,7 +217,6 @@ export function listenSpecs(bound: readonly BoundAddress[]): ListenSpec[] {
     return descriptors.map((descriptor, index) => ({
       id: `${listener} ${key} ${index}`,
       listener,
-      port: address.kind === "tcp" ? address.port : 0,
       descriptor,
       share: isShared(address) ? undefined : index,
     }));

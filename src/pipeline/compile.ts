@@ -29,7 +29,7 @@ import type { Endpoint, Route, RouteAction, Site, UpstreamGroup } from "./plan.t
 export interface Snapshot {
   /** By listener name. */
   readonly sites: ReadonlyMap<string, Site>;
-  /** By endpoint key: the pools that this version uses. */
+  /** By series key of the endpoint: the pools that this version uses. */
   readonly pools: ReadonlyMap<string, EndpointPool>;
 }
 
@@ -47,10 +47,6 @@ export interface CompileServices {
   readonly readText: (path: string) => string;
   /** Tells workers apart, so that they do not all begin with the first endpoint. */
   readonly worker: number;
-}
-
-function endpointKey(upstream: string, endpoint: string): string {
-  return seriesKey("endpoint", upstream, endpoint);
 }
 
 /** Slot of a listener, route or endpoint; names past the row's capacity share one. */
@@ -79,7 +75,7 @@ function compileUpstream(
   pools: Map<string, EndpointPool>,
 ): UpstreamGroup {
   const endpoints: Endpoint[] = upstream.endpoints.map((endpoint) => {
-    const key = endpointKey(upstream.name, endpoint.name);
+    const key = seriesKey("endpoint", upstream.name, endpoint.name);
     const slot = slotFor(services.slots, key, sharedKey("endpoint"));
     const pool = services.poolFor(key, slot, upstream, endpoint);
     pools.set(key, pool);

@@ -45,7 +45,7 @@ class EchoEngine implements WorkerEngine {
     this.#prepared = undefined;
   }
 
-  listen(id: string, listener: string, _port: number, fd: number) {
+  listen(id: string, listener: string, fd: number) {
     const socket = {
       open: (socket: Socket) => {
         this.#open.add(socket);
