@@ -4,20 +4,15 @@
  * cost   one table load and, when it hits, one compare of the name's bytes
  */
 import { LOWER } from "./bytes.ts";
-import { ID_UNKNOWN, KNOWN_NAMES, type KnownName } from "./field-names.table.ts";
+import { ID_UNKNOWN, KNOWN_NAMES, type KnownName, UNDERSCORE_NAMES } from "./field-names.table.ts";
 
 const MAX_NAME_BYTES = 32;
 const HYPHEN = 45;
 const UNDERSCORE = 95;
 /** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
-const DISGUISED: ReadonlyMap<string, KnownName> = new Map([
-  ["x-forwarded-for", "x_forwarded_for"],
-  ["x-forwarded-proto", "x_forwarded_proto"],
-  ["x-forwarded-host", "x_forwarded_host"],
-  ["x-forwarded-port", "x_forwarded_port"],
-  ["x-real-ip", "x_real_ip"],
-  ["x-request-id", "x_request_id"],
-]);
+const DISGUISED: ReadonlyMap<string, KnownName> = new Map(
+  UNDERSCORE_NAMES.map((name) => [name.replaceAll("_", "-"), name]),
+);
 const NAME_BYTES: readonly Uint8Array[] = KNOWN_NAMES.map((name) => new TextEncoder().encode(name));
 /** By id of either spelling: the underscore one. */
 const DISGUISES = KNOWN_NAMES.map((name) => DISGUISED.get(name.replaceAll("_", "-")));

@@ -20,6 +20,7 @@ import {
 } from "../../core/body.ts";
 import { CR, LF } from "../../core/bytes.ts";
 import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
+import { UNDERSCORE_NAMES } from "../../core/field-names.table.ts";
 import { fieldIdOf, fieldMask } from "../../core/field-names.ts";
 import type { Fields } from "../../core/fields.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -419,10 +420,5 @@ const FORBIDDEN_HIGH = fieldMask(
   "location",
   "x-forwarded-server",
   "x-forwarded-prefix",
-  "x_forwarded_for",
-  "x_forwarded_proto",
-  "x_forwarded_host",
-  "x_forwarded_port",
-  "x_real_ip",
-  "x_request_id",
+  ...UNDERSCORE_NAMES,
 ).high;
