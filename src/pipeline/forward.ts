@@ -4,12 +4,13 @@
  * why    this is where header policy lives: hop-by-hop fields never pass, what an untrusted client says about
  *        itself is replaced by what we know, and the route's edits come last
  * out    `answer` and `choose` are reached through the events that end the wait: response, failure
- * cost   for an untrusted client: one slice a run of kept fields, one join
+ * cost   no field is copied here: what stays is two masks, for the writer; what is added, text kept ready
  * spec   RFC 9110 §7.6, RFC 7239 §8 (why a client is not believed), W3C Trace Context
  */
+import { UNDERSCORE_NAMES } from "../core/field-names.table.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import { formatTraceparent, parseTraceparent } from "../observe/trace-context.ts";
-import { HOP_BY_HOP } from "../protocol/h1/connection-field.ts";
+import { OWN_FIELDS } from "../protocol/h1/writer.ts";
 import { applyEdits } from "../route/edits.ts";
 import type { Downstream } from "../session/exchange.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
@@ -29,31 +30,12 @@ const ABOUT_CLIENT = fieldMask(
   "traceparent",
   "tracestate",
   "x-real-ip",
-  "x_forwarded_for",
-  "x_forwarded_proto",
-  "x_forwarded_host",
-  "x_forwarded_port",
-  "x_real_ip",
-  "x_request_id",
+  ...UNDERSCORE_NAMES,
 );
 /** What a trusted proxy said and we say anew; its other words pass, but underscores are its client's. */
-const SAID_ANEW = fieldMask(
-  "x-forwarded-for",
-  "via",
-  "x-request-id",
-  "traceparent",
-  "x_forwarded_for",
-  "x_forwarded_proto",
-  "x_forwarded_host",
-  "x_forwarded_port",
-  "x_real_ip",
-  "x_request_id",
-);
-const LENGTH = fieldMask("content-length");
+const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent", ...UNDERSCORE_NAMES);
 const HOST_MASK = fieldMask("host");
 const EXPECT_MASK = fieldMask("expect");
-const DROP_LOW = HOP_BY_HOP.low | LENGTH.low;
-const DROP_HIGH = HOP_BY_HOP.high | LENGTH.high;
 
 const FORWARDED_FOR = fieldIdOf("x-forwarded-for");
 const FORWARDED_PROTO = fieldIdOf("x-forwarded-proto");
@@ -96,7 +78,7 @@ function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
   composeFields(exchange, route, endpoint.name);
 }
 
-/** Path and query as an endpoint gets them. Public for `weir explain`. */
+/** Path and query as an endpoint gets them; exported for `weir explain` too. */
 export function targetOf(exchange: Planned, route: Route): string {
   if (route.rewrite === undefined && exchange.isPathAsSent) return exchange.rawTarget;
   const path =
@@ -137,8 +119,8 @@ function hostLine(exchange: Planned, { hostRewrite }: Route, endpointName: strin
 export function upstreamLines(exchange: Planned, route: Route, endpointName: string): string {
   composeFields(exchange, route, endpointName);
   const kept = exchange.requestFields.linesWithout(
-    DROP_LOW | exchange.upstreamDropLow,
-    DROP_HIGH | exchange.upstreamDropHigh,
+    OWN_FIELDS.low | exchange.upstreamDropLow,
+    OWN_FIELDS.high | exchange.upstreamDropHigh,
   );
   return kept + exchange.upstreamAdded + exchange.upstreamIdLines;
 }

@@ -23,7 +23,7 @@ export type ConnectionOption = "" | "keep-alive" | "close" | "upgrade";
 
 const LENGTH = fieldMask("content-length");
 /** What the writer says itself is never copied. */
-const OWN_FIELDS = { low: HOP_BY_HOP.low | LENGTH.low, high: HOP_BY_HOP.high | LENGTH.high };
+export const OWN_FIELDS = { low: HOP_BY_HOP.low | LENGTH.low, high: HOP_BY_HOP.high | LENGTH.high };
 
 const CONNECTION_LINES: Readonly<Record<ConnectionOption, string>> = {
   "": "",
