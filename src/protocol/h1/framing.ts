@@ -10,7 +10,7 @@
  * never  guess, repair, or prefer one field over the other
  * spec   RFC 9112 §6.1–§6.3, RFC 9110 §8.6
  */
-import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
+import { type Failure, fail } from "../../core/failure.ts";
 import { fieldIdOf } from "../../core/field-names.ts";
 import type { Fields } from "../../core/fields.ts";
 
@@ -23,6 +23,8 @@ export const FRAMING_TUNNEL = -4;
 /** A length in bytes, or one of the codes above. */
 export type Framing = number;
 
+/** 15 digits stay exact in a number, and are a thousand terabytes. */
+const MAX_LENGTH_DIGITS = 15;
 const CONTENT_LENGTH = fieldIdOf("content-length");
 const TRANSFER_ENCODING = fieldIdOf("transfer-encoding");
 
@@ -74,13 +76,13 @@ function declaredFraming(fields: Fields, isHttp10: boolean, undeclared: Framing)
   const coding = fields.joined(TRANSFER_ENCODING) ?? "";
   if (fields.has(CONTENT_LENGTH)) {
     // §6.3 rule 3 lets a server pick Transfer-Encoding. A proxy that picks is half of an attack.
-    return refuse("h1_length_and_chunked", `${coding} with ${fields.joined(CONTENT_LENGTH)}`);
+    return fail("h1_length_and_chunked", `${coding} with ${fields.joined(CONTENT_LENGTH)}`);
   }
   // §6.1: a 1.0 message with Transfer-Encoding has faulty framing.
-  if (isHttp10) return refuse("h1_bad_field", "transfer-encoding in HTTP/1.0");
+  if (isHttp10) return fail("h1_bad_field", "transfer-encoding in HTTP/1.0");
   return coding === "chunked" || coding.toLowerCase() === "chunked"
     ? FRAMING_CHUNKED
-    : refuse("h1_coding_unknown", coding);
+    : fail("h1_coding_unknown", coding);
 }
 
 /** Length from one or more Content-Length values; they must all be the same digits (§6.3 rule 5). */
@@ -90,28 +92,11 @@ function lengthFraming(fields: Fields): Framing | Failure {
   if (!fields.isRepeated(CONTENT_LENGTH)) {
     if (length !== -1) return length;
     const only = fields.valueAt(index);
-    if (!only.includes(",")) return refuse("h1_bad_field", `content-length ${only}`);
+    if (!only.includes(",")) return fail("h1_bad_field", `content-length ${only}`);
   }
   const all = (fields.joined(CONTENT_LENGTH) ?? "").split(",").map((part) => part.trim());
-  const same = all.every((value) => value === all[0]);
-  if (!same) return refuse("h1_length_conflict", all.join());
-  const agreed = digitsOf(all[0] ?? "");
-  return agreed === -1 ? refuse("h1_bad_field", `content-length ${all[0]}`) : agreed;
+  const [first = ""] = all;
+  if (!all.every((value) => value === first)) return fail("h1_length_conflict", all.join());
+  const isLength = /^\d+$/.test(first) && first.length <= MAX_LENGTH_DIGITS;
+  return isLength ? Number(first) : fail("h1_bad_field", `content-length ${first}`);
 }
-
-/** 15 digits stay exact in a number, and are a thousand terabytes. */
-const MAX_LENGTH_DIGITS = 15;
-
-/** The number that `text` writes in digits only, or -1. */
-function digitsOf(text: string): number {
-  if (text.length === 0 || text.length > MAX_LENGTH_DIGITS) return -1;
-  let value = 0;
-  for (let at = 0; at < text.length; at++) {
-    const digit = text.charCodeAt(at) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-const refuse = (code: FailureCode, detail: string) => fail(code, detail);
