@@ -5,6 +5,7 @@
  * fails  bad_host · bad_path · h1_host_conflict · method_refused · expectation_unknown
  * spec   RFC 9112 §3.2, RFC 9110 §10.1.1, §9.3.6, §9.3.8
  */
+import { SLASH } from "../core/bytes.ts";
 import { type Failure, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { normaliseHost } from "../route/host.ts";
@@ -12,7 +13,6 @@ import { normalisePath, splitTarget } from "../route/path.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { Planned, Site } from "./plan.ts";
 
-const SLASH = 47;
 const HOST = fieldIdOf("host");
 const EXPECT = fieldIdOf("expect");
 const FORWARDED_FOR = fieldIdOf("x-forwarded-for");

@@ -9,11 +9,10 @@
  * cost   a strip is one slice; a template one join and one look at the result
  * spec   RFC 3986 §3.3, §4.2; RFC 9110 §10.2.2
  */
+import { SLASH } from "../core/bytes.ts";
 import type { PathTest, RewriteConfig } from "./match.ts";
 import { encodeIllegal, normalisePath, normaliseSegment, normaliseWrittenPath } from "./path.ts";
 import { compilePathValues, type Part, type PathValues, parseTemplate } from "./template.ts";
-
-const SLASH = 47;
 
 /**
  * out  undefined when the path stays as it is

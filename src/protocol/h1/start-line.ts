@@ -6,7 +6,7 @@
  * out    the parts, or the failure's code
  * spec   RFC 9112 §3 (request-line), §4 (status-line)
  */
-import { IS_DIGIT, IS_TARGET, SP } from "../../core/bytes.ts";
+import { IS_DIGIT, IS_TARGET, SLASH, SP } from "../../core/bytes.ts";
 import type { FailureCode } from "../../core/failure.ts";
 import { reasonOf } from "../reasons.table.ts";
 
@@ -49,7 +49,7 @@ export class RequestLine {
     }
     this.method = methodOf(bytes, start, methodEnd);
     this.target =
-      versionStart - targetStart === 1 && bytes[targetStart] === 47
+      versionStart - targetStart === 1 && bytes[targetStart] === SLASH
         ? "/"
         : bytes.latin1Slice(targetStart, versionStart);
     return undefined;
