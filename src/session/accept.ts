@@ -11,19 +11,16 @@ import { LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { type ProxyHeader, readProxyHeader } from "../protocol/proxy-line.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
-import type { RawSocket } from "../transport/wire.ts";
+import type { RawSocket, SocketSession } from "../transport/wire.ts";
 import { type ClientAddress, H1Server } from "./h1-server.ts";
 import type { Listener } from "./listener.ts";
 import type { SessionServices } from "./services.ts";
 
-/** What an accepted socket reports to. */
-export interface AcceptedSession {
-  onData(bytes: Buffer): void;
-  onDrain(): void;
-  onEnd(): void;
-  /** `isReset`: by RST, as far as the runtime can tell. */
-  onClose(isReset: boolean): void;
+/** What an accepted socket reports to, and what the worker may ask of it. */
+export interface AcceptedSession extends SocketSession {
+  /** Ends soon when idle, else after the answer under way. */
   leave(): void;
+  /** Ends now. */
   kill(): void;
 }
 

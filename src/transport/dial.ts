@@ -6,17 +6,12 @@
  * out    `onOpen`, or `onRefused` with what the runtime says; it calls every failure ECONNREFUSED but
  *        ENOENT, so the text is for logs only
  */
-import type { RawSocket } from "./wire.ts";
+import type { RawSocket, SocketSession } from "./wire.ts";
 
 /** What a connected socket reports to. */
-export interface DialedSession {
+export interface DialedSession extends SocketSession {
   onOpen(socket: RawSocket): void;
   onRefused(detail: string): void;
-  onData(bytes: Buffer): void;
-  onDrain(): void;
-  onEnd(): void;
-  /** `isReset`: by RST. Sure only while nothing is being written. */
-  onClose(isReset: boolean): void;
 }
 
 export type DialAddress = { readonly ip: string; readonly port: number } | { readonly unix: string };

@@ -5,16 +5,7 @@
  *        outlive this worker
  * note   `fd` is undocumented: tests/runtime holds it
  */
-import type { RawSocket } from "./wire.ts";
-
-/** What an accepted socket reports to. */
-export interface SocketSession {
-  onData(bytes: Buffer): void;
-  onDrain(): void;
-  onEnd(): void;
-  /** `isReset`: by RST. Sure only while nothing is being written. */
-  onClose(isReset: boolean): void;
-}
+import type { RawSocket, SocketSession } from "./wire.ts";
 
 export interface Acceptor {
   /** out  the session of this connection, or undefined when it was refused and closed */

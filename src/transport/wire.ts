@@ -27,6 +27,16 @@ export interface RawSocket {
   readonly localAddress: string | undefined;
 }
 
+/** What a socket reports to, on either side. */
+export interface SocketSession {
+  onData(bytes: Buffer): void;
+  onDrain(): void;
+  /** The other side has sent FIN. */
+  onEnd(): void;
+  /** `isReset`: by RST. Sure only while nothing is being written. */
+  onClose(isReset: boolean): void;
+}
+
 /** Bytes that wait in all wires of this worker, against `server.memory`. */
 export class BufferBudget {
   usedBytes = 0;
