@@ -37,7 +37,10 @@ async function evaluate(file: string): Promise<Evaluation> {
   try {
     const module = (await import(file)) as { readonly default?: unknown };
     const value = await module.default;
-    const wrong = value === undefined ? "the file has no default export" : findForeign(value, "", 0);
+    const wrong =
+      value === undefined
+        ? "the file has no default export: write `export default defineConfig({ … })`"
+        : findForeign(value, "", 0);
     if (wrong === undefined) return { kind: "value", value };
     return { kind: "failed", errors: [{ message: wrong, file, line: 0, column: 0 }] };
   } catch (error) {

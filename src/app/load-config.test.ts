@@ -119,7 +119,7 @@ export default defineConfig({
     [
       "a default export is needed",
       "export const a = 1;\n",
-      ["wrong.config.ts: the file has no default export."],
+      ["wrong.config.ts: the file has no default export: write `export default defineConfig({ … })`."],
     ],
     [
       "only plain data is taken",

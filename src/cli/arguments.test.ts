@@ -64,6 +64,7 @@ describe("what is wrong is said, with what was probably meant", () => {
     [["--config="], "--config needs a value: FILE"],
     [["-c", "a", "-c", "b"], "-c was given twice"],
     [["a", "b", "c"], 'unexpected argument "c"'],
+    [["a", "b", "weir.yaml"], 'unexpected argument "weir.yaml"; did you mean -c weir.yaml?'],
   ];
   for (const [words, message] of cases) {
     test(words.join(" "), () => {
@@ -72,7 +73,10 @@ describe("what is wrong is said, with what was probably meant", () => {
   }
 
   test("a missing operand is named", () => {
-    expect(facts(read(["GET"], { names: ["METHOD", "URL"], min: 2, max: 2 }))).toBe("URL is missing");
+    expect(facts(read(["GET"], { names: ["METHOD", "URL"], min: 2, max: 2 }))).toBe(
+      'URL is missing after "GET": expected METHOD URL',
+    );
+    expect(facts(read([], { names: ["METHOD", "URL"], min: 2, max: 2 }))).toBe("METHOD is missing");
   });
 });
 

@@ -67,7 +67,7 @@ export function parseArguments(
   operands: OperandRule,
 ): Arguments | UsageError {
   const reader = new Reader(words, rows);
-  return reader.read() ?? checkOperands(reader.found, operands) ?? reader.found;
+  return reader.read() ?? checkOperands(reader.found, operands, rows) ?? reader.found;
 }
 
 class Reader {
@@ -145,9 +145,22 @@ class Reader {
   }
 }
 
-function checkOperands(found: Arguments, rule: OperandRule): UsageError | undefined {
-  const count = found.operands.length;
-  if (count < rule.min) return usageError(`${rule.names[count] ?? "an argument"} is missing`);
-  if (count > rule.max) return usageError(`unexpected argument "${found.operands[rule.max]}"`);
-  return undefined;
+function checkOperands(
+  { operands }: Arguments,
+  rule: OperandRule,
+  rows: readonly OptionRow[],
+): UsageError | undefined {
+  const count = operands.length;
+  if (count < rule.min) {
+    const after = count === 0 ? "" : ` after "${operands.at(-1)}": expected ${rule.names.join(" ")}`;
+    return usageError(`${rule.names[count] ?? "an argument"} is missing${after}`);
+  }
+  const extra = operands[rule.max];
+  if (extra === undefined) return undefined;
+  // the word before an option is often forgotten for what looks like a file
+  const file = rows.find((row) => row.value === "FILE");
+  const isFile = file !== undefined && /\.(?:ya?ml|json|ts)$/.test(extra);
+  return usageError(
+    `unexpected argument "${extra}"${isFile ? `; did you mean -${file.short ?? file.name} ${extra}?` : ""}`,
+  );
 }

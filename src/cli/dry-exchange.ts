@@ -7,7 +7,6 @@
 import type { ListenerConfig } from "../config/config.ts";
 import { CidrSet } from "../core/address.ts";
 import { type Failure, fail } from "../core/failure.ts";
-import { fieldIdOf } from "../core/field-names.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
 import { type PipelineServices, Plan, type Planned, type Site } from "../pipeline/plan.ts";
@@ -17,6 +16,7 @@ import { EVENT_FAILED, Reader } from "../protocol/h1/reader.ts";
 import { compileTable } from "../route/table.ts";
 import { type Downstream, Exchange } from "../session/exchange.ts";
 import type { Listener } from "../session/listener.ts";
+import { upgradeOf } from "../session/upgrade.ts";
 import { BufferBudget } from "../transport/wire.ts";
 
 export interface DryRequest {
@@ -46,7 +46,8 @@ export function dryExchange(request: DryRequest): Planned {
   });
   if (event === EVENT_FAILED) exchange.failure = reader.failure;
   else {
-    exchange.upgrade = upgradeOf(exchange);
+    // reading Connection also takes out the fields that it names
+    if ((readConnection(reader.fields) & CONNECTION_UPGRADE) !== 0) exchange.upgrade = upgradeOf(exchange);
     exchange.failure = bodyFailure(reader.bodyLength, bodyBytes);
   }
   receive(exchange);
@@ -55,12 +56,6 @@ export function dryExchange(request: DryRequest): Planned {
 
 function bodyFailure(length: number, limit: number): Failure | undefined {
   return limit > 0 && length > limit ? fail("body_too_large", `${length} bytes of ${limit}`) : undefined;
-}
-
-/** Reads the Connection field, which also takes out the fields it names. */
-function upgradeOf(exchange: Planned): string {
-  const isAsked = (readConnection(exchange.requestFields) & CONNECTION_UPGRADE) !== 0;
-  return isAsked ? (exchange.requestFields.joined(fieldIdOf("upgrade"))?.toLowerCase() ?? "") : "";
 }
 
 function dryServices(): PipelineServices {

@@ -9,6 +9,7 @@
 import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
 import { redactConfig } from "../config/redact.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
+import { pairsOfLines } from "../core/fields.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
@@ -213,7 +214,7 @@ async function filesOutcome(
     path,
     status: answer.status,
     meaning: isRefused ? failureMeaning(answer.code) : undefined,
-    fields: pairsOf(answer.lines),
+    fields: pairsOfLines(answer.lines),
   };
 }
 
@@ -245,17 +246,7 @@ function proxyOutcome(
 function requestFields(exchange: Planned, route: Route, endpoint: string): [name: string, value: string][] {
   const lines = upstreamLines(exchange, route, endpoint);
   const upgrade = `Connection: upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
-  return pairsOf(exchange.upgrade === "" ? lines : lines + upgrade);
-}
-
-function pairsOf(lines: string): [name: string, value: string][] {
-  return lines
-    .split("\r\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      const colon = line.indexOf(":");
-      return [line.slice(0, colon), line.slice(colon + 1).trim()];
-    });
+  return pairsOfLines(exchange.upgrade === "" ? lines : lines + upgrade);
 }
 
 /** What the forwarding rules read of a route; the rest is for phases that are not run here. */

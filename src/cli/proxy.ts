@@ -74,7 +74,10 @@ function readPlan(args: Arguments): ProxyPlan | UsageError {
     if (written?.startsWith("https://"))
       return usageError(`--${option} ${written}: https is not supported yet`);
     if (parseAddress(written ?? "", "::") === undefined) {
-      return usageError(`--${option} ${written} is not an address like 127.0.0.1:3000, :3000 or unix:/path`);
+      const meant = /^\d{1,5}$/.test(written ?? "") ? `; did you mean :${written}?` : "";
+      return usageError(
+        `--${option} ${written} is not an address like 127.0.0.1:3000, :3000 or unix:/path${meant}`,
+      );
     }
   }
   return { kind: "plan", listen, to, hasAccessLog: args.has("access-log") };

@@ -227,6 +227,12 @@ describe("what becomes of the request", () => {
     const fields = fieldsOf(await explained("GET", "/chat", ...lines));
     expect(fields).toMatchObject({ connection: "upgrade", upgrade: "websocket" });
   });
+
+  test("an upgrade that traffic would not be given is not shown", async () => {
+    const lines = ["-H", "Connection: Upgrade", "-H", "Upgrade: h2c"];
+    const fields = fieldsOf(await explained("GET", "/chat", ...lines));
+    expect([fields["connection"], fields["upgrade"]]).toEqual([undefined, undefined]);
+  });
 });
 
 describe("what is refused before any route", () => {
