@@ -241,17 +241,6 @@ export class Fields {
     return lines + this.added;
   }
 
-  /** Name and value pairs of the fields that are left, for tests and slow paths. */
-  entries(): [name: string, value: string][] {
-    return this.linesWithout(0, 0)
-      .split("\r\n")
-      .filter((line) => line !== "")
-      .map((line) => {
-        const colon = line.indexOf(":");
-        return [line.slice(0, colon), line.slice(colon + 1).trim()];
-      });
-  }
-
   #isNamed(index: number, lowerName: string): boolean {
     const at = index * MARKS_PER_FIELD;
     const start = this.#marks[at] as number;
@@ -285,4 +274,15 @@ export function fieldsOfLines(lines: string): Fields {
   }
   fields.bind(bytes, 0, 0, bytes.length);
   return fields;
+}
+
+/** Name and value of each line in lines such as `linesWithout` gives: for what is shown to people, and tests. */
+export function pairsOfLines(lines: string): [name: string, value: string][] {
+  return lines
+    .split("\r\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()];
+    });
 }
