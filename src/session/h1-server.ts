@@ -254,8 +254,8 @@ export class H1Server implements Downstream, Timed {
     const at = slot + LISTENER.at.requests;
     counters[at] = (counters[at] as number) + 1;
     const exchange = this.#newExchange();
-    this.#mayPersist =
-      ++this.#requests !== limits.requestsPerConnection && this.#readConnectionField(exchange);
+    const isLast = ++this.#requests >= limits.requestsPerConnection && limits.requestsPerConnection > 0;
+    this.#mayPersist = this.#readConnectionField(exchange) && !isLast;
     if (limits.bodyBytes > 0 && exchange.requestBodyLength > limits.bodyBytes) {
       exchange.failure = fail("body_too_large", `${exchange.requestBodyLength} bytes declared`);
     } else if (exchange.requestBodyKind === BODY_NONE || exchange.requestBodyLength === 0) {
@@ -369,6 +369,7 @@ export class H1Server implements Downstream, Timed {
     const early = this.#reader.takeRest();
     if (early.length > 0) this.#takeTunnelBytes(exchange, early);
     this.#setPaused(this.#isReadPaused); // what came too early may have been too much for a request
+    if (this.#isInputOver) this.#endTunnelInput(exchange);
   }
 
   /** Cut, not ended: without its last chunk or its length a client knows; with neither, only RST tells. */
@@ -376,6 +377,7 @@ export class H1Server implements Downstream, Timed {
     const isTelling = exchange.isHeadSent && framedKind(exchange) === exchange.sentBodyKind;
     this.#exchange = undefined;
     this.#mayPersist = false;
+    this.#isStopped = true; // at once: the request may be one of many in a buffer that is being read
     if (isTelling && exchange.sentBodyKind === BODY_LENGTH) this.#stop();
     else if (isTelling && exchange.sentBodyKind === BODY_STREAM) this.#stop();
     else this.wire.terminate();
