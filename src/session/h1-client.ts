@@ -157,7 +157,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
       return;
     }
     this.#inputEnded(false);
-    this.#wire?.close();
+    this.#closeNow();
   }
 
   onClose(isReset: boolean): void {
@@ -166,6 +166,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const wasOpen = this.#wire !== undefined && !this.#wire.isClosed;
     this.#wire?.closed();
     if (wasOpen) this.#pool.closed(this, this.#state === IDLE);
+    this.#readRest();
     const exchange = this.#exchange;
     if (exchange?.isTunnel === true) this.#tunnelClosed(exchange, isReset);
     else this.#inputEnded(true); // a FIN would have told by onEnd, and the exchange would be gone
@@ -248,16 +249,21 @@ export class H1Client implements Upstream, DialedSession, Timed {
 
   pauseResponse(): void {
     this.#isPaused = true;
-    this.#wire?.socket.pause();
+    if (this.#wire?.isClosed === false) this.#wire.socket.pause();
     this.#watch(NEVER);
   }
 
   resumeResponse(): void {
     if (!this.#isPaused) return;
-    this.#isPaused = false;
-    if (this.#wire?.isClosed === false) this.#wire.socket.resume();
+    this.#unpause();
     this.#watchBody();
     this.#pump();
+  }
+
+  #unpause(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#wire?.isClosed === false) this.#wire.socket.resume();
   }
 
   cancel(): void {
@@ -280,6 +286,15 @@ export class H1Client implements Upstream, DialedSession, Timed {
       this.#take(event, this.#exchange);
     }
     this.#isPumping = false;
+  }
+
+  /** The socket is gone: what it held back for a slow client came before that, and counts. */
+  #readRest(): void {
+    while (this.#exchange !== undefined) {
+      const event = this.#reader.next();
+      if (event === EVENT_MORE) return;
+      this.#take(event, this.#exchange);
+    }
   }
 
   #take(event: ReaderEvent, exchange: Exchange): void {
@@ -364,6 +379,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
   #release(exchange: Exchange): void {
     this.#exchange = undefined;
     exchange.upstream = undefined;
+    this.#unpause();
     const isClean = this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
     this.#pool.finished();
     if (isClean && this.#wire?.isBlocked === false && this.#reader.isIdle && this.#pool.keep(this)) {
