@@ -76,7 +76,7 @@ describe("the document", () => {
   });
 
   test("a refused reload is shown with place and hint", () => {
-    expect(html).toContain("weir.yaml:3:5: no upstream &#34;&#60;app&#62;&#34; Did you mean &#34;api&#34;?");
+    expect(html).toContain("no upstream &#34;&#60;app&#62;&#34;. Did you mean &#34;api&#34;?");
   });
 
   test("tables are bounded and say how much there is", () => {
@@ -84,6 +84,12 @@ describe("the document", () => {
     const many = renderPage({ ...SAMPLE_STATUS, routes: new Array<typeof route>(5000).fill(route) });
     expect(many).toContain("The first 200 of 5000 rows");
     expect(many.length).toBeLessThan(300_000);
+  });
+
+  test("a route without requests has no latency", () => {
+    const routes = SAMPLE_STATUS.routes.map((route) => ({ ...route, p50Ms: 0 }));
+    const shown = cellsOf(renderPage({ ...SAMPLE_STATUS, routes }));
+    expect(shown.find((cell) => cell.dataset.v === "routes.0.p50Ms")?.textContent).toBe("–");
   });
 
   test("numbers are written for people", () => {

@@ -8,6 +8,7 @@
  *        status changes it loads the page anew.
  */
 import { createHash } from "node:crypto";
+import { formatProblem } from "../config/problem.ts";
 import type { Status } from "./status.ts";
 
 /** More rows help nobody who reads; the API has them all. */
@@ -19,7 +20,7 @@ const FORMATS = {
   text: (value: unknown) => String(value),
   list: (value: unknown) => (value as string[]).join(", "),
   count: (value: unknown) => Number(value).toLocaleString("en-US"),
-  ms: (value: unknown) => Number(value).toFixed(Number(value) < 10 ? 2 : 0),
+  ms: (value: unknown) => (value === 0 ? "–" : Number(value).toFixed(Number(value) < 10 ? 2 : 0)),
   mib: (value: unknown) => (Number(value) / 1048576).toFixed(1),
 } as const;
 
@@ -70,6 +71,7 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid Highlight}
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .75rem .25rem 0;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+thead th{white-space:nowrap}
 ul{margin:.5rem 0;padding-left:1.25rem}`;
 
 const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -179,10 +181,7 @@ function facts(status: Status): string {
 
 function lastReload({ lastReload: reload }: Status): string {
   if (reload === undefined) return "";
-  const problems = reload.problems.map(({ file, line, column: at, message, hint }) => {
-    const place = line === 0 ? file : `${file}:${line}:${at}`;
-    return `<li>${escapeHtml(`${place}: ${message}${hint === undefined ? "" : ` ${hint}`}`)}</li>`;
-  });
+  const problems = reload.problems.map((problem) => `<li>${escapeHtml(formatProblem(problem))}</li>`);
   const list = problems.length === 0 ? "" : `\n<ul>\n${problems.join("\n")}\n</ul>`;
   const outcome = reload.applied ? "applied" : "refused, the configuration before it goes on";
   return `<h2>Last reload</h2>\n<p>${escapeHtml(reload.at)}: ${outcome}.</p>${list}`;

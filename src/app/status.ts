@@ -77,11 +77,14 @@ export function routeStatus(name: string, counted: Counted): RouteStatus {
     requests: classes.reduce((sum, offset) => sum + counted.sum(key, offset), 0),
     active: counted.sum(key, ROUTE.at.active),
     errors5xx: counted.sum(key, status5xx),
-    p50Ms: quantileMs(duration, 0, 0.5),
-    p95Ms: quantileMs(duration, 0, 0.95),
-    p99Ms: quantileMs(duration, 0, 0.99),
+    p50Ms: inMicros(quantileMs(duration, 0, 0.5)),
+    p95Ms: inMicros(quantileMs(duration, 0, 0.95)),
+    p99Ms: inMicros(quantileMs(duration, 0, 0.99)),
   };
 }
+
+/** To whole microseconds: a histogram knows no more, and a reader wants no more. */
+const inMicros = (ms: number) => Math.round(ms * 1000) / 1000;
 
 export function upstreamStatus(
   upstream: UpstreamConfig,

@@ -62,16 +62,26 @@ test("the state of everything, the busiest route first", () => {
   ]);
 });
 
-test("a refused reload says why", () => {
+test("a refused reload says where, why, and that the one before goes on", () => {
   const problem = { file: "weir.yaml", line: 1, column: 1, path: "", message: "`bidn` is not known" };
   const lastReload = {
     applied: false,
     configVersion: 3,
     at: "2026-01-02T03:10:00.000Z",
-    problems: [{ ...problem, hint: undefined, severity: "error" as const }],
+    problems: Array.from({ length: 7 }, (_, at) => ({
+      ...problem,
+      line: at + 1,
+      hint: "Did you mean `bind`?",
+      severity: "error" as const,
+    })),
   };
   const text = statusText({ ...status, lastReload }, nowMs, NO_COLOURS);
-  expect(text).toContain("last reload refused 2026-01-02T03:10:00.000Z: `bidn` is not known");
+  const lines = text.split("\n").slice(2, 9);
+  expect(lines).toEqual([
+    "last reload refused 2026-01-02T03:10:00.000Z; the configuration before it goes on",
+    ...[1, 2, 3, 4, 5].map((at) => `  weir.yaml:${at}:1: \`bidn\` is not known. Did you mean \`bind\`?`),
+    "  … and 2 more: weir check",
+  ]);
 });
 
 test("ten thousand routes do not fill the terminal", () => {

@@ -4,15 +4,18 @@
  * out    0 with the state; 1 when nobody answers
  */
 import type { Status } from "../admin/status.ts";
+import { formatProblem } from "../config/problem.ts";
 import { callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
 import { CONFIG_OPTION, type Command, EXIT_FAILED, EXIT_OK, JSON_OPTION, NO_OPERANDS } from "./command.ts";
 import { type Column, durationText, latencyText, sizeText, tableLines } from "./table.ts";
-import type { Palette } from "./terminal.ts";
+import { type Palette, printable } from "./terminal.ts";
 
 const STATUS_TIMEOUT_MS = 5000;
 /** A screen or two; the busiest first, and `--json` has them all. */
 const MAX_ROWS = 40;
+/** Enough to know what to look at; `weir check` has them all. */
+const MAX_PROBLEMS = 5;
 
 export const statusCommand: Command = {
   name: "status",
@@ -77,8 +80,10 @@ function reloadText(status: Status): string {
   if (status.lastReload === undefined) return "";
   const { applied, at, problems } = status.lastReload;
   if (applied) return `, reloaded ${at}`;
-  const first = problems[0];
-  return `\nlast reload refused ${at}${first === undefined ? "" : `: ${first.message}`}`;
+  const lines = problems.slice(0, MAX_PROBLEMS).map((problem) => `\n  ${printable(formatProblem(problem))}`);
+  const hidden = problems.length - lines.length;
+  const more = hidden > 0 ? `\n  … and ${hidden} more: weir check` : "";
+  return `\nlast reload refused ${at}; the configuration before it goes on${lines.join("")}${more}`;
 }
 
 function section(lines: string[], paint: Palette): string[] {
