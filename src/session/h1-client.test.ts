@@ -60,7 +60,6 @@ function open() {
     responded: nothing,
     finished: nothing,
     failed: (exchange, failure) => events.upstreamFailed(exchange, failure),
-    cancelled: nothing,
     dialled: nothing,
     socketGone: nothing,
     keep: () => {
@@ -79,12 +78,13 @@ function open() {
 }
 
 test("a body that was whole when the endpoint reset the connection is whole, however slow the client", () => {
-  const { client, events, receive } = open();
+  const { client, events, receive, isKept } = open();
   events.isSlow = true;
   receive("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
   receive("other"); // what was on its way when the socket was paused
   client.onClose(true);
   expect(events.told).toEqual(["200 first", "other", "end "]);
+  expect(isKept()).toBe(false);
 });
 
 test("a body that was not whole when the endpoint closed is cut, after all of it that came", () => {

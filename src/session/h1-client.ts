@@ -381,8 +381,9 @@ export class H1Client implements Upstream, DialedSession, Timed {
     exchange.upstream = undefined;
     this.#unpause();
     const isClean = this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
+    const isWireFree = this.#wire !== undefined && !this.#wire.isBlocked && !this.#wire.isClosed;
     this.#pool.finished();
-    if (isClean && this.#wire?.isBlocked === false && this.#reader.isIdle && this.#pool.keep(this)) {
+    if (isClean && isWireFree && this.#reader.isIdle && this.#pool.keep(this)) {
       this.#state = IDLE;
       this.isReused = true;
     } else this.#closeNow();

@@ -10,6 +10,7 @@ export class FakeSocket implements RawSocket {
   readonly calls: string[] = [];
   readonly remoteAddress = "127.0.0.1";
   readonly remotePort = 1;
+  readonly localAddress = "127.0.0.1";
   readonly localPort = 2;
 
   write(data: string | Uint8Array, offset?: number | "latin1", length?: number): number {
