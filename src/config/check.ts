@@ -14,8 +14,8 @@ import { checkRoutes } from "./check/routes.ts";
 import { UpstreamTable } from "./check/upstreams.ts";
 import type { Config, Problem } from "./config.ts";
 import { fillVariables } from "./environment.ts";
+import { object } from "./options/containers.ts";
 import { ROOT } from "./options/options.table.ts";
-import { object } from "./options/types.ts";
 import { Place, Report, type Source } from "./problem.ts";
 
 export interface Checked {

@@ -5,7 +5,7 @@
  * rule   `:-` stands in for a name that is unset or empty, as in a shell; `$${` is a plain `${`
  * never  look into what was filled in: a value that contains `${` is taken as it is
  */
-import { isMapping } from "./options/types.ts";
+import { isMapping } from "./options/containers.ts";
 import { type Place, quote } from "./problem.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -5,9 +5,10 @@
  * note   a schema says less than the check: names, patterns and what belongs together are judged there.
  *        Keys of later releases are described and accept no value
  */
+
+import { objectSchema } from "./options/containers.ts";
 import { LATER_KEYS } from "./options/later.table.ts";
 import { ROOT } from "./options/options.table.ts";
-import { objectSchema } from "./options/types.ts";
 
 interface Node {
   properties?: Record<string, Node>;

@@ -3,8 +3,9 @@
  */
 import { type Address, formatAddress } from "../../core/address.ts";
 import type { ListenerConfig } from "../config.ts";
+import type { Entry } from "../options/containers.ts";
 import { LISTENER, LISTENER_LIMITS, LISTENER_TIMEOUTS } from "../options/options.table.ts";
-import { type Entry, type Written, withDefaults } from "../options/types.ts";
+import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress, bindKey } from "./places.ts";

@@ -6,8 +6,9 @@
 import { formatAddress } from "../../core/address.ts";
 import type { EndpointConfig, UpstreamConfig } from "../config.ts";
 import { judgeEndpoint, localHint } from "../options/addresses.ts";
+import type { Entry } from "../options/containers.ts";
 import { ENDPOINT, POOL, UPSTREAM } from "../options/options.table.ts";
-import { type Entry, type Written, withDefaults } from "../options/types.ts";
+import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
 import { didYouMean, nearest } from "../suggest.ts";
 import type { CheckFacts } from "./facts.ts";

@@ -3,7 +3,8 @@
  */
 import { type Address, parseAddress, parseCidr, parseIp } from "../../core/address.ts";
 import { describe, quote } from "../problem.ts";
-import { type Type, text } from "./types.ts";
+import { text } from "./scalars.ts";
+import type { Type } from "./types.ts";
 
 /** Linux refuses longer paths for a socket (sockaddr_un.sun_path, with its closing NUL). */
 const MAX_UNIX_PATH = 107;

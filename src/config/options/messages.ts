@@ -6,7 +6,9 @@ import type { NamedTest, PathTest, ValueTest } from "../../route/match.ts";
 import { encodeIllegal, normalisePath } from "../../route/path.ts";
 import { judgePattern } from "../pattern.ts";
 import { describe, type Place, quote } from "../problem.ts";
-import { type Entry, map, type Type, text } from "./types.ts";
+import { type Entry, map } from "./containers.ts";
+import { text } from "./scalars.ts";
+import type { Type } from "./types.ts";
 
 const USUAL_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"];
 

@@ -6,12 +6,11 @@
  */
 import type * as Input from "../define.ts";
 import { bindAddress, cidr, endpointAddress, hostPattern } from "./addresses.ts";
+import { list, map, object, offOr, placed, shortFor, strictList } from "./containers.ts";
 import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests } from "./messages.ts";
+import { choice, duration, flag, integer, name, ownName, size, text, workerCount } from "./scalars.ts";
 import { secret } from "./secret.ts";
-import {
-  choice, defaulted, duration, flag, integer, list, map, name, type Option, object, offOr, optional, ownName, placed, required,
-  shortFor, size, strictList, text, workerCount,
-} from "./types.ts";
+import { defaulted, type Option, optional, required } from "./types.ts";
 
 type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
 

@@ -3,7 +3,9 @@
  *
  * never  quote a secret, or anything that stands where one is expected
  */
-import { isMapping, type Type, text } from "./types.ts";
+import { isMapping } from "./containers.ts";
+import { text } from "./scalars.ts";
+import type { Type } from "./types.ts";
 
 export type SecretReference =
   | { readonly kind: "text"; readonly text: string }

@@ -5,11 +5,9 @@
  */
 import { didYouMean } from "../suggest.ts";
 import { LATER_KEYS } from "./later.table.ts";
+import type { Rows } from "./types.ts";
 
-/** The keys known here, and those below each. */
-type RowsByKey = Readonly<Record<string, { readonly type: { readonly rows?: object } }>>;
-
-export function hintForKey(key: string, rows: RowsByKey, rule: string): string {
+export function hintForKey(key: string, rows: Rows, rule: string): string {
   const [, glued = ""] = /^(\w+):/.exec(key) ?? [];
   if (Object.hasOwn(rows, glued)) return `Write a space after the colon: \`${glued}: …\`.`;
   const parents = Object.keys(rows).filter((parent) => Object.hasOwn(rows[parent]?.type.rows ?? {}, key));
