@@ -14,7 +14,6 @@ import { hostsOf, type Resolver } from "../control/resolver.ts";
 import { seriesKeysOf } from "../control/series-keys.ts";
 import type { SeriesTable } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
-import { MAX_WORKERS } from "../zone/zone.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
 import { makeLogFile } from "./owned-files.ts";
@@ -36,8 +35,6 @@ export interface DeployerOptions {
 
 /** Long enough for a name server that answers, too short to make a restart look like an outage. */
 const NAMES_TIMEOUT_MS = 2000;
-/** Two generations must fit into the rows of the zone, or no upgrade would be possible. */
-const MAX_CONFIGURED_WORKERS = MAX_WORKERS / 2;
 
 export class Deployer {
   readonly #options: DeployerOptions;
@@ -56,8 +53,6 @@ export class Deployer {
 
   /** out  what is wrong; empty when the configuration is in force */
   async deploy(config: Config, file: string): Promise<readonly Problem[]> {
-    const refused = this.#refuse(config, file);
-    if (refused !== undefined) return [refused];
     const { sockets, identity } = this.#options;
     const plan = await sockets.plan(config.listeners, config.server.workers, file);
     if (plan.problems.length > 0) return plan.problems;
@@ -66,12 +61,6 @@ export class Deployer {
     sockets.abandon(plan);
     this.#options.resolver.keepOnly(this.#config === undefined ? new Set() : hostsOf(this.#config));
     return [problem];
-  }
-
-  #refuse({ server }: Config, file: string): Problem | undefined {
-    if (server.workers <= MAX_CONFIGURED_WORKERS) return undefined;
-    const message = `${server.workers} workers are more than the ${MAX_CONFIGURED_WORKERS} possible`;
-    return errorWithoutLine(file, "server.workers", message, "Use `auto`: one a core.");
   }
 
   async #bringIn(config: Config, plan: SocketPlan, file: string): Promise<Problem | undefined> {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblem } from "../config/problem.ts";
 import { redactConfig } from "../config/redact.ts";
+import { MAX_WORKERS } from "../zone/zone.ts";
 import { checkText, loadConfig } from "./load-config.ts";
 import { runScript } from "./run-script.ts";
 
@@ -38,6 +39,12 @@ describe("a YAML file", () => {
     expect(problems).toEqual([]);
     expect(config?.routes[0]?.action).toMatchObject({ kind: "files", root: join(folder, "public") });
     expect(config?.server.workers).toBe(3);
+  });
+
+  test("asks for one worker a core, but for no more than two generations have room for", () => {
+    const yaml = 'listeners: { web: { bind: ":80" } }\nroutes: [ { respond: { status: 204 } } ]\n';
+    const { config } = checkText(yaml, "big.yaml", { ...OPTIONS, cores: 192 });
+    expect(config?.server.workers).toBe(MAX_WORKERS / 2);
   });
 
   test("that does not exist, is a folder, or is not UTF-8 is a problem", async () => {

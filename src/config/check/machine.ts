@@ -5,6 +5,7 @@ import { formatAddress, parseIp } from "../../core/address.ts";
 import { checkLogFormat } from "../../observe/access-log.ts";
 import type { AdminConfig, ListenerConfig, ObserveConfig, ServerConfig } from "../config.ts";
 import { ACCESS_LOG, ADMIN, OBSERVE, SERVER } from "../options/options.table.ts";
+import { MAX_CONFIGURED_WORKERS } from "../options/scalars.ts";
 import type { SecretReference } from "../options/secret.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
@@ -14,7 +15,7 @@ import { absoluteAddress, absolutePath, bindKey } from "./places.ts";
 export function checkServer(written: Written<typeof SERVER> | undefined, facts: CheckFacts): ServerConfig {
   const { workers, drainTimeout, user, memory } = withDefaults(SERVER, written);
   return {
-    workers: workers === "auto" ? Math.max(1, facts.cores) : workers,
+    workers: workers === "auto" ? Math.min(Math.max(1, facts.cores), MAX_CONFIGURED_WORKERS) : workers,
     drainTimeoutMs: drainTimeout,
     user,
     memoryBytes: memory,

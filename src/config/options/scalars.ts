@@ -78,16 +78,17 @@ export const ownName: Type<string> = text(
   { type: "string" },
 );
 
-const MAX_WORKERS = 256;
+/** An upgrade runs two generations at once, and both must fit into the rows of the zone. */
+export const MAX_CONFIGURED_WORKERS = 64;
 
 export const workerCount: Type<number | "auto"> = {
-  name: `\`auto\`, or a whole number, 1 to ${MAX_WORKERS}`,
+  name: `\`auto\`, or a whole number, 1 to ${MAX_CONFIGURED_WORKERS}`,
   get schema() {
-    return { anyOf: [{ const: "auto" }, integer(1, MAX_WORKERS).schema] };
+    return { anyOf: [{ const: "auto" }, integer(1, MAX_CONFIGURED_WORKERS).schema] };
   },
   read(value, place) {
     if (value === "auto" || typeof value === "number" || /^\d+$/.test(String(value))) {
-      return value === "auto" ? "auto" : integer(1, MAX_WORKERS).read(value, place);
+      return value === "auto" ? "auto" : integer(1, MAX_CONFIGURED_WORKERS).read(value, place);
     }
     place.error(`${describe(value)} is neither \`auto\` nor a number`, "Write auto for one a core.");
     return undefined;
