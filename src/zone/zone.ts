@@ -1,12 +1,12 @@
 /**
- * Zone: the memory that control and workers share: counters, heartbeats, and later limits and health.
+ * Zone: the memory that control and workers share: counters and heartbeats.
  *
  * why    counters must survive the worker that counted them and be read without asking it; a mapped
  *        file in /dev/shm gives that for the price of an array store
- * shape  a header, a word of state a worker, then one row of counter slots a worker slot. A worker writes
- *        only its own row, so plain stores are enough and cores never share a cache line; readers sum rows.
- *        Words that several processes write are Int32 and go through Atomics.
- * note   the file is sparse: only slots in use take memory
+ * shape  a header with one heartbeat a worker, then one row of counter slots a worker. A worker writes only its own
+ *        heartbeat and row, so plain stores are enough; rows start on pages of their own, and readers sum them
+ * note   the file is sparse: only slots in use take memory. It is mapped whole, but only the part of a row that was
+ *        asked for becomes a buffer of the runtime
  */
 import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
 import { closeSync, ftruncateSync, linkSync, openSync, readdirSync, unlinkSync } from "node:fs";
@@ -19,6 +19,7 @@ export const ROW_SLOTS = 1 << 21;
 /** More worker slots than any machine we know needs; the row of an unused one costs nothing. */
 export const MAX_WORKERS = 128;
 const ROW_BYTES = ROW_SLOTS * 8;
+/** Heartbeats take the first page; the others are for what else will be shared. */
 const HEADER_BYTES = PAGE_BYTES * 8;
 const ZONE_BYTES = HEADER_BYTES + ROW_BYTES * MAX_WORKERS;
 const PREFIX = "weir-zone-";
