@@ -44,6 +44,7 @@ export interface ControlOptions {
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
+/** How often rows of the generation before are looked at: see MAX_SILENT_LOOKS. */
 const TIDY_MS = 250;
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGQUIT"];
 

@@ -8,6 +8,7 @@
  * rule   a version is prepared everywhere before it is committed anywhere
  * shape  a deployment says what all workers are to run; each worker is brought to it, from wherever it is
  */
+import { MAX_SILENT_LOOKS } from "../control/foreign-rows.ts";
 import { RestartPolicy } from "../control/restart-policy.ts";
 import type { RowPool } from "../control/row-pool.ts";
 import type { Identity } from "../transport/privileges.ts";
@@ -48,18 +49,13 @@ interface Slot {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** Of heartbeats, here and in `ForeignRows`. */
 const LOOK_MS = 250;
 /** How often a condition is looked at while we wait for a successor. */
 const POLL_MS = 20;
 /** A new spare is started when the worker that took the last one has had the processor to itself for a while. */
 const SPARE_DELAY_MS = 200;
 const SPARE_RETRY_MS = 10_000;
-/**
- * Looks without a new heartbeat until a worker counts as hung: 3 s. Longer than any pause that garbage
- * collection or a slow disk makes, short against the patience of clients. Looks are counted, not time, so that
- * neither a step of the clock nor a machine that slept kills healthy workers.
- */
-const MAX_SILENT_LOOKS = 12;
 /** What a worker gets beyond the time to drain before it is killed. */
 const KILL_GRACE_MS = 2000;
 /** Workers that die while a version is prepared are given one more chance: they may have died of the old one. */

@@ -3,11 +3,16 @@
  *
  * why    they drain while we run; their counters stay in the sums, their gauges must go to 0 when they end,
  *        and their rows may then be used again, also when the old control process could not tidy up
- * shape  looked at now and then; a row whose heartbeat is 0, or stands still for MAX_SILENT_LOOKS, is free
+ * shape  looked at four times a second; a row whose heartbeat is 0, or stands still for MAX_SILENT_LOOKS, is free
  */
 import type { RowPool } from "./row-pool.ts";
 
-const MAX_SILENT_LOOKS = 12;
+/**
+ * Looks without a new heartbeat until a worker counts as gone or hung: 3 s, at a look every 250 ms. Longer than any
+ * pause that garbage collection or a slow disk makes, short against the patience of clients. Looks are counted, not
+ * time, so that neither a step of the clock nor a machine that slept makes healthy workers look dead.
+ */
+export const MAX_SILENT_LOOKS = 12;
 
 export class ForeignRows {
   readonly #rows: RowPool;
