@@ -33,6 +33,8 @@ export interface TextOptions extends LoadOptions {
 
 export interface Loaded {
   readonly config?: Config;
+  /** Where the running program is to be asked, known even when the file has problems elsewhere. */
+  readonly admin?: Config["admin"];
   readonly problems: Problem[];
   /** As given, or the default file that was found. */
   readonly file: string;
@@ -80,8 +82,13 @@ function checkSource(source: Source, options: TextOptions): Loaded {
     kindOf,
     readText: (path) => readText(path, MAX_SECRET_BYTES),
   };
-  const { config, problems } = checkConfig(source, facts);
-  return { ...(config === undefined ? {} : { config }), problems: [...problems], file: source.file };
+  const { config, admin, problems } = checkConfig(source, facts);
+  return {
+    ...(config === undefined ? {} : { config }),
+    ...(admin === undefined ? {} : { admin }),
+    problems: [...problems],
+    file: source.file,
+  };
 }
 
 function isScript(file: string): boolean {

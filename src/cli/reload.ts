@@ -38,16 +38,20 @@ export const reloadCommand: Command = {
     const found = await findAdmin(args, terminal);
     if (found.kind === "usage_error") return found;
     const { loaded } = found;
-    if (loaded !== undefined && loaded.config === undefined) {
+    // the running one judges: it has its own environment and rights. Only when the file does not even say
+    // where to ask is there nobody to ask
+    if (loaded !== undefined && loaded.config === undefined && loaded.admin === undefined) {
       await printProblems(loaded.problems, terminal);
-      terminal.err("not reloaded: the file has problems, and the running configuration goes on");
+      terminal.err("not reloaded: the file has problems, and does not say where to ask");
       return EXIT_USAGE;
     }
     const call = { method: "POST", path: "/api/v1/reload", timeoutMs: RELOAD_TIMEOUT_MS } as const;
     const answer = await callAdmin(found.target, call);
     if (answer.kind === "admin_error") {
+      const isFileWrong = loaded !== undefined && loaded.config === undefined;
+      if (isFileWrong) await printProblems(loaded.problems, terminal);
       terminal.err(`weir reload: ${answer.message}`);
-      return EXIT_FAILED;
+      return isFileWrong ? EXIT_USAGE : EXIT_FAILED;
     }
     if (!isReloadAnswer(answer.json)) {
       terminal.err(`weir reload: the admin listener answered ${answer.status} and no result`);

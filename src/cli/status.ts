@@ -31,8 +31,10 @@ export const statusCommand: Command = {
   async run(args, terminal) {
     const found = await findAdmin(args, terminal);
     if (found.kind === "usage_error") return found;
-    if (found.loaded !== undefined && found.loaded.config === undefined) {
-      terminal.err(`note: ${found.loaded.file} has problems (see weir check); asking the default address`);
+    const { loaded } = found;
+    if (loaded !== undefined && loaded.config === undefined) {
+      const asked = loaded.admin === undefined ? "; asking the default address" : "";
+      terminal.err(`note: ${loaded.file} has problems, see weir check${asked}`);
     }
     const call = { method: "GET", path: "/api/v1/status", timeoutMs: STATUS_TIMEOUT_MS } as const;
     const answer = await callAdmin(found.target, call);

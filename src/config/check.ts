@@ -20,6 +20,8 @@ import { Place, Report, type Source } from "./problem.ts";
 
 export interface Checked {
   readonly config: Config | undefined;
+  /** The admin listener as far as it could be read, even when the file has problems elsewhere. */
+  readonly admin: Config["admin"];
   readonly problems: readonly Problem[];
 }
 
@@ -27,7 +29,11 @@ export function checkConfig(source: Source, facts: CheckFacts): Checked {
   const report = new Report();
   const place = new Place(source, report);
   const config = read(source.value, place, facts);
-  return { config: report.errorCount === 0 ? config : undefined, problems: report.problems() };
+  return {
+    config: report.errorCount === 0 ? config : undefined,
+    admin: config?.admin,
+    problems: report.problems(),
+  };
 }
 
 function read(value: unknown, place: Place, facts: CheckFacts): Config | undefined {

@@ -168,10 +168,17 @@ describe("weir run, with status and reload", () => {
     expect(bad.err).toContain("not reloaded");
     expect(bad.err).not.toContain("s3cret");
     expect(await body(site)).toBe("two");
+    // a file with problems still says where to ask
+    expect((await weir(["status"], here)).out).toContain("last reload refused");
     const tokenEnv = { env: { ...process.env, WEIR_ADMIN_TOKEN: "s3cret" } };
     const asked = await weir(["reload", "--admin", `127.0.0.1:${admin}`, "--json"], tokenEnv);
     expect(asked.code).toBe(2);
     expect(JSON.parse(asked.out)).toMatchObject({ applied: false, configVersion: 2 });
+
+    // the shell that asks need not have the environment of the program that runs
+    writeFileSync(join(folder, "weir.yaml"), yaml(port, admin, "four"));
+    expect(await weir(["reload"], { cwd: folder, ...tokenEnv })).toMatchObject({ code: 0, err: "" });
+    expect(await body(site)).toBe("four");
     expect(await program.end()).toBe(0);
   }, 60_000);
 
