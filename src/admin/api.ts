@@ -21,7 +21,7 @@ export interface AdminOptions {
   /** Lets an upgraded process open the port while this one still has it. */
   readonly reusePort: boolean;
   /** Told of an error that a hook threw; the client reads only that there was one. */
-  readonly onDefect?: (error: unknown) => void;
+  readonly onDefect: (error: unknown) => void;
 }
 
 export interface AdminServer {
@@ -139,7 +139,7 @@ function common(options: AdminOptions) {
 }
 
 function defect(error: unknown, options: AdminOptions): Response {
-  options.onDefect?.(error);
+  options.onDefect(error);
   return problem(500, "a defect in the admin API; the log has more");
 }
 

@@ -13,10 +13,12 @@ const at = (port: number, isExplicit = true): AdminConfig => ({
 function makeDoor(options: { isTakeover?: boolean; inheritedPort?: number } = {}) {
   const lines: string[] = [];
   const events: string[] = [];
-  const start: StartAdmin = ({ address }) => {
+  let fail: (error: unknown) => void = () => {};
+  const start: StartAdmin = ({ address, onDefect }) => {
+    fail = onDefect;
     const port = address.kind === "tcp" ? address.port : 0;
     events.push(`start ${port}`);
-    return Promise.resolve({ port, stop: () => void events.push(`stop ${port}`) });
+    return Promise.resolve({ port, stop: async () => void events.push(`stop ${port}`) });
   };
   const door = new AdminDoor({
     start,
@@ -25,7 +27,7 @@ function makeDoor(options: { isTakeover?: boolean; inheritedPort?: number } = {}
     isTakeover: options.isTakeover ?? false,
     inheritedPort: options.inheritedPort,
   });
-  return { door, lines, events };
+  return { door, lines, events, fail: (error: unknown) => fail(error) };
 }
 
 function occupied(): { port: number; stop(): void } {
@@ -68,4 +70,11 @@ test("after an upgrade the address of the generation before is taken, also one g
   expect(await door.open(at(0), "weir.yaml")).toBeUndefined();
   before.stop();
   expect(events).toEqual([`start ${before.port}`]);
+});
+
+test("a defect in the admin API is in the log, since its client is told no more than that", async () => {
+  const { door, lines, fail } = makeDoor();
+  await door.open(at(0), "weir.yaml");
+  fail(new Error("a bug"));
+  expect(lines.at(-1)).toMatch(/^error admin Error: a bug/);
 });

@@ -6,25 +6,16 @@
  * note   bound with SO_REUSEPORT, so that an upgraded process can open it while the old one still answers;
  *        therefore it is first looked whether somebody else is there
  */
+import type { AdminOptions, AdminServer } from "../admin/api.ts";
 import type { AdminHooks } from "../admin/status.ts";
 import type { AdminConfig, Problem } from "../config/config.ts";
 import { errorWithoutLine } from "../config/problem.ts";
-import { type Address, formatAddress } from "../core/address.ts";
+import { formatAddress } from "../core/address.ts";
+import { defectText } from "../core/failure.ts";
 import { findOccupant } from "../transport/listen-sockets.ts";
 import type { Log } from "./log.ts";
 
-export interface AdminServer {
-  /** The port really bound; 0 or undefined for a unix socket. */
-  readonly port?: number | undefined;
-  stop(): Promise<void> | void;
-}
-
-export type StartAdmin = (options: {
-  readonly address: Address;
-  readonly token: string | undefined;
-  readonly hooks: AdminHooks;
-  readonly reusePort: boolean;
-}) => Promise<AdminServer>;
+export type StartAdmin = (options: AdminOptions) => Promise<AdminServer>;
 
 /** Loaded late: traffic need not wait for it. */
 export const startRealAdmin: StartAdmin = async (options) => {
@@ -86,7 +77,8 @@ export class AdminDoor {
     const occupant = isTakeover || isOurs ? undefined : findOccupant(address);
     if (occupant !== undefined) return occupant.text;
     try {
-      const server = await start({ address, token, hooks, reusePort: true });
+      const onDefect = (error: unknown) => log("error", "admin", defectText(error));
+      const server = await start({ address, token, hooks, reusePort: true, onDefect });
       this.#server = server;
       const bound = address.kind === "tcp" ? { ...address, port: server.port ?? address.port } : address;
       const url = bound.kind === "tcp" ? `http://${formatAddress(bound)}/` : formatAddress(bound);

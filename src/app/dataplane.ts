@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from "../config/config.ts";
 import { CidrSet } from "../core/address.ts";
+import { defectText } from "../core/failure.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
 import { compileLogFormat } from "../observe/access-log.ts";
@@ -191,8 +192,7 @@ export class Dataplane {
     const acceptor: Acceptor = {
       onAccept: (socket) => this.#accept(socket, listener),
       onGone: (session) => this.#release(session as AcceptedSession),
-      onDefect: (defect) =>
-        this.#pipeline.report(defect instanceof Error ? String(defect.stack) : String(defect)),
+      onDefect: (defect) => this.#pipeline.report(defectText(defect)),
     };
     this.#sockets.set(id, { socket: listenOn(descriptor, acceptor), listener });
   }

@@ -9,6 +9,7 @@
  *        connections wait
  */
 import type { Config } from "../config/config.ts";
+import { defectText } from "../core/failure.ts";
 import { WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
@@ -97,8 +98,8 @@ class WorkerLoop {
 
   /** A bug: the process goes, with its reason, and control starts another. */
   fail(error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    logToStderr("error", "worker", `worker ${this.#worker} stops because of a bug: ${text}`);
+    const text = `worker ${this.#worker} stops because of a bug: ${defectText(error)}`;
+    logToStderr("error", "worker", text);
     process.exit(70); // EX_SOFTWARE of sysexits(3)
   }
 
@@ -150,7 +151,7 @@ class WorkerLoop {
           ? "the worker was not started"
           : this.#engine.prepare(config, slots, addresses);
     } catch (thrown) {
-      error = `the configuration cannot be compiled: ${thrown instanceof Error ? thrown.stack : String(thrown)}`;
+      error = `the configuration cannot be compiled: ${defectText(thrown)}`;
     }
     this.#prepared = error === undefined ? { config, slots } : undefined;
     this.send({ kind: "prepared", version, error });

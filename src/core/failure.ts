@@ -89,6 +89,12 @@ export const FAILURE_INDEX: ReadonlyMap<FailureCode, number> = new Map(
   FAILURE_CODES.map((code, index) => [code, index]),
 );
 
+/** What a code means, for people. */
 export function failureMeaning(code: FailureCode): string {
   return ROWS[code][4];
+}
+
+/** What a log says of something thrown, which is a defect of ours: its stack where it has one. */
+export function defectText(defect: unknown): string {
+  return defect instanceof Error ? (defect.stack ?? defect.message) : String(defect);
 }

@@ -7,7 +7,7 @@
  * cost   no promise, no object: a switch and a call for each phase
  * never  knows what any phase does
  */
-import { fail } from "../core/failure.ts";
+import { defectText, fail } from "../core/failure.ts";
 import { answer } from "./answer.ts";
 import { choose } from "./choose.ts";
 import { forward } from "./forward.ts";
@@ -65,7 +65,7 @@ function step(exchange: Planned, name: Exclude<PhaseName, "record">): PhaseName 
 /** A phase threw: a defect of ours. The client sees a cut or a closed connection, the log sees why. */
 function fall(exchange: Planned, defect: unknown): void {
   exchange.failure = fail("internal", String(defect));
-  exchange.plan.services.report(defect instanceof Error ? (defect.stack ?? defect.message) : String(defect));
+  exchange.plan.services.report(defectText(defect));
   exchange.upstream?.cancel();
   exchange.upstream = undefined;
   exchange.downstream.abort(exchange);
