@@ -8,9 +8,10 @@
  * run      node_modules/.bin/bun bench/micro/routes.ts
  */
 import { Fields } from "../../src/core/fields.ts";
+import type { RouteRequest } from "../../src/route/conditions.ts";
 import type { PathTest, RouteMatch } from "../../src/route/match.ts";
 import { normalisePath } from "../../src/route/path.ts";
-import { compileTable, type RouteRequest, type RouteRule, type RouteTable } from "../../src/route/table.ts";
+import { compileTable, type RouteRule, type RouteTable } from "../../src/route/table.ts";
 
 const SIZES = [1, 10, 100, 10_000];
 const REQUESTS = 512;

@@ -13,11 +13,10 @@
  * cost   one map look-up for the host and one for each `/` of the path, however many routes there are; routes
  *        that differ only by pattern or condition are tried one after the other
  */
+import { SLASH } from "../core/bytes.ts";
 import { type Condition, compileConditions, type RouteRequest } from "./conditions.ts";
 import type { PathTest, RouteMatch } from "./match.ts";
 import { normaliseWrittenPath } from "./path.ts";
-
-export type { RouteRequest } from "./conditions.ts";
 
 export interface RouteRule<T> {
   readonly name: string;
@@ -68,7 +67,6 @@ const EXACT = 3;
 type PathClass = typeof ANY_PATH | typeof PATTERN | typeof PREFIX | typeof EXACT;
 
 const ANY_HOST = "";
-const SLASH = 47;
 const DOT = 46;
 
 class Table<T> implements RouteTable<T> {
