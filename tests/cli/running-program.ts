@@ -2,6 +2,7 @@
  * Running program: bin/weir with a command that stays, its output kept, ended by signal.
  */
 import { eventually, within } from "../support/eventually.ts";
+import { collect } from "../support/proc.ts";
 import { WEIR } from "./program.ts";
 
 const READY_MS = 15_000;
@@ -56,16 +57,4 @@ export function start(
       }
     },
   };
-}
-
-function collect(stream: ReadableStream<Uint8Array>): () => string {
-  let text = "";
-  const decoder = new TextDecoder();
-  const read = async () => {
-    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
-  };
-  read().catch(() => {
-    // the pipe ends with the program
-  });
-  return () => text;
 }

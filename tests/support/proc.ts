@@ -1,5 +1,5 @@
 /**
- * Proc: what Linux says of a process: memory and open files. For tests of bounds and leaks.
+ * Proc: what a process says, and what Linux says of it: memory and open files. For tests of bounds and leaks.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -17,4 +17,17 @@ export function ownMemoryBytes(pid: number): number {
 /** Descriptors that the process has open. */
 export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Gathers what a process writes. out  all of it so far, at any time */
+export function collect(stream: ReadableStream<Uint8Array>): () => string {
+  let text = "";
+  const decoder = new TextDecoder();
+  const read = async () => {
+    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
+  };
+  read().catch(() => {
+    // the pipe ends with the program
+  });
+  return () => text;
 }

@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Status } from "../../src/admin/status.ts";
 import { eventually, within } from "./eventually.ts";
+import { collect } from "./proc.ts";
 
 const READY_MS = 10_000;
 const STOP_MS = 10_000;
@@ -55,18 +56,6 @@ function complete(yaml: string): string {
   if (!/^server:/m.test(text)) text += "server: { workers: 1 }\n";
   if (!/^admin:/m.test(text)) text += 'admin: { bind: "127.0.0.1:0" }\n';
   return text;
-}
-
-function collect(stream: ReadableStream<Uint8Array>): () => string {
-  let text = "";
-  const decoder = new TextDecoder();
-  const read = async () => {
-    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
-  };
-  read().catch(() => {
-    // the pipe ends with the program
-  });
-  return () => text;
 }
 
 export async function startWeir(yaml: string, options: WeirOptions = {}): Promise<Weir> {
