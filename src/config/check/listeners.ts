@@ -8,7 +8,7 @@ import { LISTENER, LISTENER_LIMITS, LISTENER_TIMEOUTS } from "../options/options
 import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
 import type { CheckFacts } from "./facts.ts";
-import { absoluteAddress, bindKey } from "./places.ts";
+import { absoluteAddress, bindKey, isOverlap, isWithin } from "./places.ts";
 
 type ListenerEntry = Entry<Written<typeof LISTENER>>;
 
@@ -21,7 +21,7 @@ export function checkListeners(
   if (place.names().length === 0) {
     place.error("there is no listener", 'Add one, such as `web: { bind: ":8080" }`.');
   }
-  const owners = new Map<string, ListenerEntry>();
+  const owners: Owner[] = [];
   return entries.map((entry) => {
     const bind = distinct((entry.value.bind ?? []).map((address) => absoluteAddress(address, facts.folder)));
     if (entry.value.bind?.length === 0 && entry.isSound)
@@ -31,7 +31,7 @@ export function checkListeners(
   });
 }
 
-/** The same address twice in one listener is one address: `:80` and `[::]:80`, for example. */
+/** The same address twice in one listener is one: `:80` and `[::]:80`; `:80` holds `127.0.0.1:80` as well. */
 function distinct(bind: readonly Address[]): readonly Address[] {
   const kept = new Map<string | symbol, Address>();
   for (const address of bind) {
@@ -39,17 +39,30 @@ function distinct(bind: readonly Address[]): readonly Address[] {
     const isWider = address.kind === "tcp" && address.host.includes(":");
     if (!kept.has(key) || isWider) kept.set(key, address);
   }
-  return [...kept.values()];
+  const all = [...kept.values()];
+  return all.filter((address) => !all.some((wide) => wide !== address && isHeldBy(address, wide)));
 }
 
-function claim(address: Address, entry: ListenerEntry, owners: Map<string, ListenerEntry>): void {
-  const key = bindKey(address);
-  if (key === undefined) return;
-  const owner = owners.get(key);
-  if (owner !== undefined) {
-    const message = `${formatAddress(address)} is bound by \`${owner.name}\` already (${owner.place.where})`;
-    entry.place.key("bind").error(message, "Give each listener its own address.");
-  } else owners.set(key, entry);
+const isHeldBy = (narrow: Address, wide: Address) => bindKey(narrow) !== undefined && isWithin(narrow, wide);
+
+interface Owner {
+  readonly address: Address;
+  readonly entry: ListenerEntry;
+}
+
+function claim(address: Address, entry: ListenerEntry, owners: Owner[]): void {
+  const taken = owners.find((owner) => isOverlap(owner.address, address));
+  if (taken === undefined) {
+    owners.push({ address, entry });
+    return;
+  }
+  const { name, place } = taken.entry;
+  const isSame = bindKey(taken.address) === bindKey(address);
+  const by = isSame ? "" : ` as part of ${formatAddress(taken.address)}`;
+  const message = `${formatAddress(address)} is bound by \`${name}\` already${by} (${place.where})`;
+  entry.place
+    .key("bind")
+    .error(message, "Give each listener its own port, or addresses that do not overlap.");
 }
 
 function toListener({ name, value }: ListenerEntry, bind: readonly Address[]): ListenerConfig {

@@ -10,7 +10,7 @@ import type { SecretReference } from "../options/secret.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
 import type { CheckFacts } from "./facts.ts";
-import { absoluteAddress, absolutePath, bindKey } from "./places.ts";
+import { absoluteAddress, absolutePath, isOverlap } from "./places.ts";
 
 export function checkServer(written: Written<typeof SERVER> | undefined, facts: CheckFacts): ServerConfig {
   const { workers, drainTimeout, user, memory } = withDefaults(SERVER, written);
@@ -43,10 +43,8 @@ export function checkAdmin(
       "Add `token: { env: WEIR_ADMIN_TOKEN }`, or bind it to 127.0.0.1.",
     );
   }
-  const taken = listeners.find((listener) =>
-    listener.bind.some((other) => bindKey(other) === bindKey(address)),
-  );
-  if (taken !== undefined && bindKey(address) !== undefined) {
+  const taken = listeners.find((listener) => listener.bind.some((other) => isOverlap(other, address)));
+  if (taken !== undefined) {
     const hint = "Give `admin` another address in `bind`.";
     place.error(
       `the admin listener has the address of the listener \`${taken.name}\`: ${formatAddress(address)}`,

@@ -14,6 +14,21 @@ export function absoluteAddress(address: Address, folder: string): Address {
   return { kind: "unix", path: absolutePath(address.path, folder) };
 }
 
+/** One of them is every address of the other's family on the same port: the kernel gives the port once. */
+export function isOverlap(one: Address, other: Address): boolean {
+  if (one.kind === "unix" || other.kind === "unix") return bindKey(one) === bindKey(other);
+  if (one.port !== other.port || one.port === 0) return false;
+  return bindKey(one) === bindKey(other) || isWithin(one, other) || isWithin(other, one);
+}
+
+/** `::` is dual stack and holds everything; `0.0.0.0` holds IPv4. */
+export function isWithin(narrow: Address, wide: Address): boolean {
+  if (narrow.kind === "unix" || wide.kind === "unix" || narrow.port !== wide.port) return false;
+  const bytes = parseIp(wide.host) ?? [];
+  const isAny = bytes.length > 0 && bytes.every((byte) => byte === 0);
+  return isAny && (bytes.length === 16 || parseIp(narrow.host)?.length === 4);
+}
+
 /**
  * Equal for two addresses that cannot be bound both. `::` is dual stack, so it is `0.0.0.0` as well.
  * out  undefined for port 0: the kernel finds a free one each time
