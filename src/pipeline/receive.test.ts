@@ -155,3 +155,14 @@ test("a request that its session refused goes straight to the answer, with an id
   expect([receive(exchange), exchange.plan.isRequestBroken]).toEqual(["answer", true]);
   expect(exchange.requestId).toMatch(/^[0-9a-f]{32}$/);
 });
+
+test("after CONNECT, with or without a body, no request follows on the connection (RFC 9110 §9.3.6)", () => {
+  for (const method of ["CONNECT", "TRACE"]) {
+    const { exchange } = fakeExchange({ method, target: "a.test:443" });
+    expect(receive(exchange)).toBe("answer");
+    expect([exchange.failure?.code, exchange.isLastOfConnection]).toEqual([
+      "method_refused",
+      method === "CONNECT",
+    ]);
+  }
+});

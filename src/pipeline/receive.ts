@@ -34,7 +34,8 @@ export function receive(exchange: Planned): NextOf<"receive"> {
 
 function understand(exchange: Planned, site: Site): Failure | undefined {
   const { method } = exchange;
-  if (method === "CONNECT" || method === "TRACE") return refuseMethod(exchange);
+  if (method === "CONNECT") exchange.isLastOfConnection = true; // what follows was meant for a tunnel
+  if (method === "CONNECT" || method === "TRACE") return fail("method_refused", method);
   if (exchange.rawTarget.charCodeAt(0) === SLASH) return understandOrigin(exchange, site);
   const target = splitTarget(exchange.rawTarget);
   if (target === undefined) return fail("h1_bad_target", exchange.rawTarget.slice(0, 100));
@@ -48,15 +49,6 @@ function understand(exchange: Planned, site: Site): Failure | undefined {
   exchange.query = target.query;
   exchange.isTargetAbsolute = target.form === "absolute";
   return exchange.requestFields.has(EXPECT) ? understandExpect(exchange) : undefined;
-}
-
-/**
- * After CONNECT the client may already send what was meant for its tunnel: none of it is a request, so the
- * connection must end with the answer.
- */
-function refuseMethod(exchange: Planned): Failure {
-  if (exchange.method === "CONNECT") exchange.isRequestComplete = false;
-  return fail("method_refused", exchange.method);
 }
 
 /** `/path?query`: nearly every request (RFC 9112 §3.2.1). */

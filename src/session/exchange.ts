@@ -123,6 +123,8 @@ export class Exchange<Plan = unknown> {
   /** Lower-case protocol of a well-formed Upgrade request, or "". */
   upgrade = "";
   expectsContinue = false;
+  /** What the client sends behind this request may be no request: the connection ends with the answer. */
+  isLastOfConnection = false;
 
   // request, as understood (phase `receive`)
   /** The client's address; behind trusted proxies the one they name. */

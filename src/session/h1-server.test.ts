@@ -122,3 +122,17 @@ test("limits.requestsPerConnection holds on connections that are past it when a 
   expect(socket.written.match(/^connection: close/gim)).toHaveLength(1);
   expect(socket.calls).toContain("shutdown");
 });
+
+test("nothing behind the last request of a connection is looked at, also while its answer waits to be read", () => {
+  const { server, socket, events, send } = open();
+  socket.room = 0;
+  events.onRequest = (exchange) => {
+    exchange.isLastOfConnection = true;
+    answer(exchange);
+  };
+  send(get("/1") + get("/2"));
+  socket.room = Number.POSITIVE_INFINITY;
+  server.onDrain();
+  expect(events.told).toEqual(["request /1", "sent"]);
+  expect(socket.written).toContain("\r\nConnection: close\r\n");
+});

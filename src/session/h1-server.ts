@@ -398,7 +398,7 @@ export class H1Server implements Downstream, Timed {
 
   #connectionOption(exchange: Exchange): ConnectionOption {
     const isUnbounded = exchange.isHttp10 && exchange.sentBodyKind >= BODY_STREAM;
-    const isLast = this.#isInputOver && this.#reader.unread === 0;
+    const isLast = exchange.isLastOfConnection || (this.#isInputOver && this.#reader.unread === 0);
     if (isUnbounded || isLast || this.#isLeaving() || !exchange.isRequestComplete) this.#mayPersist = false;
     if (!this.#mayPersist) return "close";
     return exchange.isHttp10 ? "keep-alive" : "";

@@ -1,11 +1,13 @@
 /**
- * Fake socket: takes all that is written and notes every call, for tests of sessions without a network.
+ * Fake socket: takes what the test lets it take and notes every call, for tests of sessions without a network.
  */
 import type { RawSocket } from "../../src/transport/wire.ts";
 
 export class FakeSocket implements RawSocket {
   /** What was written, one character a byte. */
   written = "";
+  /** How many bytes it takes of each write. */
+  room = Number.POSITIVE_INFINITY;
   /** Names of the other calls, in order. */
   readonly calls: string[] = [];
   readonly remoteAddress = "127.0.0.1";
@@ -16,7 +18,7 @@ export class FakeSocket implements RawSocket {
   write(data: string | Uint8Array, offset?: number | "latin1", length?: number): number {
     const bytes = typeof data === "string" ? Buffer.from(data, "latin1") : Buffer.from(data);
     const start = typeof offset === "number" ? offset : 0;
-    const wanted = bytes.subarray(start, start + (length ?? bytes.length));
+    const wanted = bytes.subarray(start, start + (length ?? bytes.length)).subarray(0, this.room);
     this.written += wanted.toString("latin1");
     return wanted.length;
   }
