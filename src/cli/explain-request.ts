@@ -67,8 +67,14 @@ export function readQuestion(question: Question, config: Config): Asked | UsageE
     exchange,
     listener: choice.listener,
     listenerReason: choice.reason,
-    notes: choice.notes,
+    notes: [...choice.notes, ...methodNotes(question.method)],
   };
+}
+
+/** Methods are case-sensitive (RFC 9110 §9.1): `get` is another one than `GET`, and mostly a slip. */
+function methodNotes(method: string): readonly string[] {
+  const upper = method.toUpperCase();
+  return method === upper ? [] : [`methods are written in upper case: ${upper}`];
 }
 
 interface Url {
