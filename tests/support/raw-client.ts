@@ -119,6 +119,11 @@ export class RawClient {
     return this.bytes.toString("latin1");
   }
 
+  /** What `response` has not handed out yet. */
+  get unreadText(): string {
+    return this.text.slice(this.#taken);
+  }
+
   /** Sends the bytes; `cuts` are offsets at which a new piece starts, or "every" for one byte a piece. */
   async send(bytes: Bytes, cuts: readonly number[] | "every" = []): Promise<void> {
     const whole = bufferOf(bytes);
