@@ -7,7 +7,6 @@
  * out    a Snapshot; nothing in it changes afterwards
  * fails  throws with a text for the operator
  */
-
 import { random } from "../balance/random.ts";
 import { roundRobin } from "../balance/round-robin.ts";
 import type {

@@ -4,7 +4,6 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
-
 import type { Policy } from "../balance/policy.ts";
 import type { CidrSet } from "../core/address.ts";
 import type { HttpClock } from "../core/http-clock.ts";
@@ -101,9 +100,13 @@ export class Plan {
   excluded: Uint8Array | undefined;
   /** The next attempt goes to the same endpoint, on a connection of its own. */
   isFreshRetry = false;
+  /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
+  /** The response is complete with the bytes that came with its head. */
   isEnd = false;
+  /** The whole response was handed to the kernel. */
   isSent = false;
+  /** A phase is running: a failure that comes now is left to it. */
   isRunning = false;
   /** The client's message is broken or the client is gone: nothing more will come from it. */
   isRequestBroken = false;
@@ -111,6 +114,7 @@ export class Plan {
   isFailing = false;
   /** The local answer waits until the request body has been read and forgotten. */
   isAwaitingRequest = false;
+
   constructor(services: PipelineServices) {
     this.services = services;
   }

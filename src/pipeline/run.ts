@@ -13,7 +13,7 @@ import { choose } from "./choose.ts";
 import { forward } from "./forward.ts";
 import { guard } from "./guard.ts";
 import { match } from "./match.ts";
-import { PHASES, type PhaseName, WAIT } from "./phases.table.ts";
+import { type PhaseName, WAIT } from "./phases.table.ts";
 import type { Planned } from "./plan.ts";
 import { receive } from "./receive.ts";
 import { record } from "./record.ts";
@@ -23,6 +23,7 @@ import { serve } from "./serve.ts";
 /** More steps than any honest exchange takes; a loop without progress stops here. */
 const MAX_STEPS = 64;
 
+/** Goes on from a phase until the exchange waits or is over. */
 export function run(exchange: Planned, from: PhaseName): void {
   if (exchange.isOver) return;
   const { plan } = exchange;
@@ -76,9 +77,4 @@ export function finish(exchange: Planned): void {
   if (exchange.isOver) return;
   exchange.isOver = true;
   record(exchange);
-}
-
-/** The table as lines `from -> to`, for documents and tests. */
-export function phaseArrows(): string[] {
-  return Object.entries(PHASES).flatMap(([from, row]) => row.next.map((to) => `${from} -> ${to}`));
 }
