@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { COMBINED, checkLogFormat, compileLogFormat, type LogEntry, logFields } from "./access-log.ts";
+import { checkLogFormat, compileLogFormat, type LogEntry, logFields } from "./access-log.ts";
 
 const ENTRY: LogEntry = {
   timeMs: Date.UTC(2026, 0, 31, 23, 59, 59, 7),
@@ -225,6 +225,10 @@ describe("a format that is none is refused with what to do", () => {
     expect([checkLogFormat("json"), checkLogFormat("combined")]).toEqual([undefined, undefined]);
   });
 });
+
+/** The named format as a template. */
+const COMBINED =
+  '{clientIp} - - [{commonTime}] "{method} {target} {protocol}" {status} {bytesSent} "{referer}" "{userAgent}" {totalSec}';
 
 test("combined writes what its template says, for plain values and for hostile ones", () => {
   const direct = compileLogFormat("combined");

@@ -59,10 +59,6 @@ export interface LogEntry {
 
 export type LogFormat = (entry: LogEntry) => string;
 
-/** Apache's combined format and the time in seconds, as most log readers know it: what `combinedFormat` writes. */
-export const COMBINED =
-  '{clientIp} - - [{commonTime}] "{method} {target} {protocol}" {status} {bytesSent} "{referer}" "{userAgent}" {totalSec}';
-
 /** Compiles a format that `checkLogFormat` accepts; throws for any other. */
 export function compileLogFormat(format: string): LogFormat {
   if (format === "json") return jsonFormat();
@@ -113,7 +109,7 @@ function jsonFormat(): LogFormat {
     `${cause(entry.cause)}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"}`;
 }
 
-/** COMBINED without a call for each field: most logs are written so. */
+/** Apache's combined format and the time in seconds: most logs are written so, so there is no call for each field. */
 function combinedFormat(): LogFormat {
   const time = commonClock();
   const clientIp = remember(plainText(" "));
