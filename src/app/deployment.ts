@@ -21,6 +21,7 @@ export interface Deployment {
 export const GONE = Symbol("the worker ended");
 export type Outcome = string | typeof GONE | undefined;
 
+/** Has the worker compile a version beside the one that it runs. */
 export async function prepareOn(
   worker: WorkerProcess,
   { version, config, slots }: Deployment,
@@ -32,6 +33,7 @@ export async function prepareOn(
   return got.error;
 }
 
+/** Puts the version that the worker has prepared in force there. */
 export async function commitOn(worker: WorkerProcess, version: number): Promise<Outcome> {
   const got = await worker.commit(version);
   if (got === "gone") return GONE;

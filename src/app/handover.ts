@@ -7,7 +7,6 @@
  *        the descriptors; new: `ready` once its workers accept; old: drains and exits
  * fails  the new one ends, says `failed` or is not ready in time: the old one goes on as if nothing had been
  */
-
 import type { BoundAddress } from "../control/listener-sockets.ts";
 import { BLOCKS } from "../observe/metrics.table.ts";
 import type { SavedSeries } from "../observe/series.ts";
@@ -61,6 +60,7 @@ export interface Inheritance {
   readonly zone: Zone | undefined;
 }
 
+/** Differs when counters lie elsewhere in the zone: then its numbers mean something else. */
 export function layoutDigest(): string {
   return Bun.hash(JSON.stringify([BLOCKS, ROW_SLOTS])).toString(36);
 }

@@ -58,6 +58,7 @@ export function paletteFor(isTerminal: boolean, env: Terminal["env"]): Palette {
   return isTerminal && !isRefused ? COLOURS : NO_COLOURS;
 }
 
+/** This process's own streams. */
 export function processTerminal(): Terminal {
   // a reader that closes early, as in `weir schema | head -1`, is no error
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);

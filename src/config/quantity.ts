@@ -25,6 +25,7 @@ function unitOf(units: Readonly<Record<string, number>>, unit: string): number |
   return Object.hasOwn(units, unit) ? units[unit] : undefined;
 }
 
+/** `250ms`, `5s`, `2m`, `1h`, or `0`. out  ms */
 export function parseDuration(text: string): Quantity {
   const parts = NUMBER_AND_UNIT.exec(text.trim());
   if (parts === null) {
@@ -46,6 +47,7 @@ export function parseDuration(text: string): Quantity {
   return { value };
 }
 
+/** `64KiB`, `10MB`, or plain bytes. out  bytes */
 export function parseSize(text: string): Quantity {
   const parts = NUMBER_AND_UNIT.exec(text.trim());
   if (parts === null) return { wrong: "is not a size", hint: "Write 64KiB, 10MiB, 2GiB, or plain bytes." };
@@ -75,6 +77,7 @@ export function formatDuration(ms: number): string {
   return ms === 0 ? "0" : `${ms}ms`;
 }
 
+/** The same for bytes. */
 export function formatSize(bytes: number): string {
   for (const unit of ["GiB", "MiB", "KiB"]) {
     const factor = BYTES_BY_UNIT[unit] as number;

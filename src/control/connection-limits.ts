@@ -18,6 +18,7 @@ export interface FittedConfig {
   readonly warning: string | undefined;
 }
 
+/** `descriptorLimit`: files that one worker may open; undefined = unknown, which lowers nothing. */
 export function fitConnections(config: Config, descriptorLimit: number | undefined): FittedConfig {
   const wanted = config.listeners.reduce((sum, listener) => sum + listener.limits.connections, 0);
   const { workers } = config.server;

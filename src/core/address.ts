@@ -23,6 +23,7 @@ export function parseAddress(text: string, defaultHost: string): Address | undef
   return { kind: "tcp", host: parts[1] ?? (parts[2] === "" ? defaultHost : (parts[2] as string)), port };
 }
 
+/** As `parseAddress` reads it. */
 export function formatAddress(address: Address): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
@@ -78,6 +79,7 @@ export interface Cidr {
   readonly bits: number;
 }
 
+/** `10.0.0.0/8`; an address alone is a block of one. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf("/");
   const bytes = parseIp(slash === -1 ? text : text.slice(0, slash));

@@ -95,6 +95,7 @@ export interface FieldMask {
   readonly high: number;
 }
 
+/** The set of these names. */
 export function fieldMask(...names: readonly KnownName[]): FieldMask {
   let low = 0;
   let high = 0;

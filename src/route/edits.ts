@@ -36,6 +36,7 @@ export function compileEdits(edits: HeaderEdits): CompiledEdits | undefined {
   return { drops, lines, names: new Set([...drops, ...edits.add.map(([name]) => name.toLowerCase())]) };
 }
 
+/** Changes the fields in place. */
 export function applyEdits(fields: Fields, edits: CompiledEdits): void {
   const drops = edits.drops;
   for (let at = 0; at < drops.length; at++) fields.drop(drops[at] as string);

@@ -8,6 +8,7 @@ export const clock = {
   nowMs: performance.now(),
 };
 
+/** Looks at the clock: at the start of each event. out  ms since the process started */
 export function readClock(): number {
   clock.nowMs = performance.now();
   return clock.nowMs;

@@ -74,6 +74,7 @@ export function receiveDescriptor(socket: number): { number: number; descriptor:
   return { number: payload[0] as number, descriptor };
 }
 
+/** Closes our copy; one that another process holds stays open there. */
 export function closeDescriptor(descriptor: number): void {
   libc().close(descriptor);
 }

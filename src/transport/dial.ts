@@ -42,6 +42,7 @@ const HANDLERS: Bun.SocketHandler<DialedSession> = {
   },
 };
 
+/** Starts to connect; the session hears the outcome, however late. Bound the number of those under way. */
 export function dial(address: DialAddress, session: DialedSession): void {
   const shared = { socket: HANDLERS, data: session, allowHalfOpen: true };
   const connecting =

@@ -28,6 +28,7 @@ interface ListenByDescriptor {
   socket: Bun.SocketHandler<SocketSession | undefined>;
 }
 
+/** Accepts on an inherited descriptor from now on. Throws when it is no listening socket. */
 export function listenOn(fd: number, acceptor: Acceptor): AcceptingSocket {
   const options: ListenByDescriptor = { fd, allowHalfOpen: true, socket: handlersOf(acceptor) };
   const listener = Bun.listen(options as unknown as Bun.UnixSocketOptions<SocketSession | undefined>);

@@ -199,6 +199,7 @@ function noValue(place: Place): undefined {
   return undefined;
 }
 
+/** JSON Schema of a mapping with the keys of `rows` and no others. */
 export function objectSchema(rows: Rows): JsonSchema {
   const properties = Object.entries(rows).map(([key, option]) => [
     key,
@@ -217,6 +218,7 @@ export function objectSchema(rows: Rows): JsonSchema {
   };
 }
 
+/** True for what `key: value` lines make; false for lists and nothing. */
 export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

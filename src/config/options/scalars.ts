@@ -111,6 +111,7 @@ export const flag: Type<boolean> = {
   },
 };
 
+/** A whole number from `min` to `max`, both included. */
 export function integer(min: number, max: number): Type<number> {
   return {
     name: `whole number, ${min} to ${max}`,

@@ -53,6 +53,7 @@ export const HOP_BY_HOP = fieldMask(
   "proxy-authorization",
 );
 
+/** Reads the field and drops those that it names. out  CONNECTION bits, or 0 */
 export function readConnection(fields: Fields): number {
   if (!fields.has(CONNECTION)) return 0;
   const index = fields.indexOf(CONNECTION);

@@ -74,6 +74,7 @@ export interface RequestToWrite {
   readonly upgrade: string;
 }
 
+/** Appends the whole head. An upgrade is asked for in our own words. */
 export function writeRequestHead(out: Out, request: RequestToWrite): void {
   out.text(request.upstreamMethod);
   out.byte(SP);
@@ -123,10 +124,12 @@ export function interimHead(status: number, lines: string): string {
   return `${statusLine(status, reasonOf(status))}${lines}\r\n`;
 }
 
+/** The size line before a chunk of so many bytes, at least one: a chunk of none would be the last. */
 export function chunkStart(bytes: number): string {
   return `${bytes.toString(16)}\r\n`;
 }
 
+/** The end of a chunked body; `trailers` are field lines or "". */
 export function lastChunk(trailers: string): string {
   return trailers === "" ? LAST_CHUNK : `0\r\n${trailers}\r\n`;
 }
