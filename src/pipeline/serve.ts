@@ -8,6 +8,7 @@
 import { BODY_LENGTH, BODY_NONE } from "../core/body.ts";
 import { fail } from "../core/failure.ts";
 import { fieldsOfLines } from "../core/fields.ts";
+import { reasonOf } from "../protocol/reasons.table.ts";
 import type { Upstream, UpstreamEvents } from "../session/exchange.ts";
 import { readClock } from "../transport/clock.ts";
 import { type FileAnswer, openFile } from "./files.ts";
@@ -58,6 +59,7 @@ async function open(exchange: Planned, resume: Resume): Promise<void> {
 
 function describe(exchange: Planned, file: FileAnswer, hasBody: boolean): void {
   exchange.status = file.status;
+  exchange.reason = reasonOf(file.status);
   exchange.responseFields = fieldsOfLines(file.lines);
   exchange.responseBodyKind = hasBody ? BODY_LENGTH : BODY_NONE;
   exchange.responseBodyLength = file.status === 304 ? -1 : file.length;

@@ -57,6 +57,23 @@ async function ask(weir: Weir, path: string, ...lines: readonly string[]) {
   return await client.response();
 }
 
+test("the status line of a file has the standard reason (RFC 9112 §4)", async () => {
+  const weir = await serve();
+  const asked = [
+    ["/assets/a.txt", "", "200 OK"],
+    ["/assets/a.txt", "Range: bytes=0-3", "206 Partial Content"],
+    ["/assets/a.txt", `If-Modified-Since: ${MODIFIED.toUTCString()}`, "304 Not Modified"],
+    ["/assets/sub", "", "308 Permanent Redirect"],
+  ] as const;
+  for (const [path, line, status] of asked) {
+    const text = await sendAndCollect(
+      weir.port(),
+      get(path, ...(line === "" ? [] : [line]), "Connection: close"),
+    );
+    expect(text.toString()).toStartWith(`HTTP/1.1 ${status}\r\n`);
+  }
+});
+
 test("a file is answered with its type, length, time and tag", async () => {
   const weir = await serve();
   const answer = await ask(weir, "/assets/a.txt");
