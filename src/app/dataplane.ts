@@ -34,12 +34,13 @@ import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
+import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
 
 export interface DataplaneOptions {
   readonly zone: Zone;
   readonly worker: number;
-  readonly log: (level: string, area: string, text: string) => void;
+  readonly log: Log;
 }
 
 interface Prepared {

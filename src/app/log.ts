@@ -19,8 +19,3 @@ export function logToStderr(level: Level, area: string, text: string): void {
     // nobody reads: a closed terminal or a full pipe must not stop the proxy
   }
 }
-
-/** A level that came from another process. */
-export function levelOf(text: string): Level {
-  return text === "error" || text === "warn" ? text : "info";
-}

@@ -7,6 +7,7 @@
 import type { Config } from "../config/config.ts";
 import type { SlotMap } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
+import type { Level } from "./log.ts";
 
 /** IP addresses known now, by host name. */
 export type Addresses = Readonly<Record<string, readonly string[]>>;
@@ -55,4 +56,4 @@ export type FromWorker =
   | { readonly kind: "listening"; readonly id: string; readonly error: string | undefined }
   | { readonly kind: "unlistened"; readonly id: string }
   | { readonly kind: "drained" }
-  | { readonly kind: "log"; readonly level: string; readonly area: string; readonly text: string };
+  | { readonly kind: "log"; readonly level: Level; readonly area: string; readonly text: string };

@@ -17,7 +17,7 @@ import { residentBytes } from "../transport/memory.ts";
 import { become } from "../transport/privileges.ts";
 import { Zone } from "../zone/zone.ts";
 import type { DataplaneOptions } from "./dataplane.ts";
-import { logToStderr } from "./log.ts";
+import { type Level, type Log, logToStderr } from "./log.ts";
 import type { Addresses, FromWorker, ToWorker } from "./messages.ts";
 
 /** What a worker drives; the real one is `Dataplane`. */
@@ -91,9 +91,9 @@ class WorkerLoop {
     if (process.connected) process.send?.(message);
   }
 
-  log(level: string, area: string, text: string): void {
+  log(level: Level, area: string, text: string): void {
     if (process.connected) this.send({ kind: "log", level, area, text });
-    else logToStderr(level === "error" ? "error" : "warn", area, text);
+    else logToStderr(level, area, text);
   }
 
   /** A bug: the process goes, with its reason, and control starts another. */
@@ -112,7 +112,7 @@ class WorkerLoop {
     // the zone belongs to the user that control runs as: opened first
     const zone = Zone.open(message.zonePath);
     if (message.identity !== undefined) become(message.identity);
-    const log = (level: string, area: string, text: string) => this.log(level, area, text);
+    const log: Log = (level, area, text) => this.log(level, area, text);
     this.#zone = zone;
     this.#worker = message.worker;
     this.#engine = this.#makeEngine({ zone, worker: message.worker, log });

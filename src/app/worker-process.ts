@@ -8,7 +8,7 @@
 import type { ListenSpec } from "../control/listener-sockets.ts";
 import { closeDescriptor, descriptorPair, sendDescriptor } from "../transport/descriptors.ts";
 import { restoreBacklog } from "../transport/listen-sockets.ts";
-import { type Log, levelOf } from "./log.ts";
+import type { Log } from "./log.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
 export interface WorkerSpawn {
@@ -185,7 +185,7 @@ export class WorkerProcess {
   }
 
   #receive(message: FromWorker): void {
-    if (message.kind === "log") this.#log(levelOf(message.level), message.area, message.text);
+    if (message.kind === "log") this.#log(message.level, message.area, message.text);
     else this.#waiting.get(keyOf(message))?.(message);
   }
 
