@@ -2,7 +2,8 @@
  * Admin target: where is the running Weir to be asked, and with which token?
  *
  * rule   `--admin ADDR` decides; without it the configuration file does (`-c`, or the default one); without
- *        a file it is the default address. A file with problems elsewhere still says where to ask. WEIR_ADMIN_TOKEN goes before the token of the file.
+ *        a file it is the default address. A file with problems elsewhere still says where to ask.
+ *        WEIR_ADMIN_TOKEN goes before the token of the file
  */
 import { existsSync } from "node:fs";
 import { DEFAULT_FILES } from "../app/default-files.ts";
