@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../tests/support/ports.ts";
-import { ORIGIN_CORE, start } from "./processes.ts";
+import { clientFile, ORIGIN_CORE, start } from "./processes.ts";
 
 export const MIB = 1 << 20;
 export const SMALL_BODY = "A small answer of sixty-five bytes".padEnd(65, ".");
@@ -40,7 +40,7 @@ export async function startOrigins(folder: string): Promise<Origins> {
   const reader = await start({
     name: "the upload sink",
     cores: ORIGIN_CORE,
-    command: [process.execPath, join(import.meta.dir, "clients", "sink.ts"), String(sink)],
+    command: [process.execPath, clientFile("sink"), String(sink)],
     logFile: join(folder, "sink.stderr"),
     port: sink,
   });

@@ -6,6 +6,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { isInstalled } from "../tests/packages.mjs";
 import { eventually, within } from "../tests/support/eventually.ts";
 
@@ -105,6 +106,9 @@ function accepts(port: number): Promise<boolean> {
     socket.once("error", () => done(false));
   });
 }
+
+/** The file of a load program. */
+export const clientFile = (name: string) => join(import.meta.dir, "clients", `${name}.ts`);
 
 /** Runs a program to its end on the load core. out  its stdout */
 export async function runToEnd(command: readonly string[], deadlineMs: number): Promise<string> {

@@ -13,7 +13,7 @@ import {
 } from "../case.ts";
 import { MIB } from "../origin.ts";
 import type { Peer } from "../peers.ts";
-import { LOAD_CORE, pinned, runToEnd } from "../processes.ts";
+import { clientFile, LOAD_CORE, pinned, runToEnd } from "../processes.ts";
 import { load } from "../wrk.ts";
 
 const SETTLE_MS = 2000;
@@ -25,13 +25,11 @@ const QUICK_MIXED = 200_000;
 const WARM_MIXED = 200_000;
 const MIXED_DEADLINE_MS = 240_000;
 
-const client = (name: string) => `${import.meta.dir}/../clients/${name}.ts`;
-
 async function idle(bench: Bench, peer: Peer, count: number) {
   await load({ folder: bench.folder, port: peer.port, path: "/small", connections: 64, seconds: 2 });
   await Bun.sleep(SETTLE_MS);
   const before = memoryOf(peer);
-  const command = pinned(LOAD_CORE, [process.execPath, client("idle"), String(peer.port), String(count)]);
+  const command = pinned(LOAD_CORE, [process.execPath, clientFile("idle"), String(peer.port), String(count)]);
   const child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
   const first = await child.stdout.getReader().read();
   if (first.done === true) throw new Error(`the idle connections to ${peer.name} failed`);
@@ -65,7 +63,7 @@ async function runIdle(bench: Bench): Promise<CaseResult> {
 
 /** Mixed work, then memory once it has settled: the lowest of a few seconds, because collection comes late. */
 async function memoryAfter(peer: Peer, requests: number): Promise<number> {
-  const command = [process.execPath, client("mixed"), String(peer.port), String(requests)];
+  const command = [process.execPath, clientFile("mixed"), String(peer.port), String(requests)];
   await runToEnd(command, MIXED_DEADLINE_MS);
   let lowest = Number.POSITIVE_INFINITY;
   for (let wait = 0; wait < 5; wait++) {

@@ -15,7 +15,7 @@ import {
 } from "../case.ts";
 import { MIB } from "../origin.ts";
 import type { Peer } from "../peers.ts";
-import { LOAD_CORE, pinned, runToEnd } from "../processes.ts";
+import { clientFile, LOAD_CORE, pinned, runToEnd } from "../processes.ts";
 import { load } from "../wrk.ts";
 
 const CONNECTIONS = 2;
@@ -26,8 +26,6 @@ const SLOW_MIB_PER_SEC = 25;
 const SAMPLE_MS = 20;
 const SETTLE_MS = 1000;
 
-const client = (name: string) => `${import.meta.dir}/../clients/${name}.ts`;
-
 interface TransferResult {
   readonly bytes: number;
   readonly seconds: number;
@@ -37,7 +35,7 @@ async function transfer(bench: Bench, peer: Peer, direction: "download" | "uploa
   const each = String(bench.quick ? 4 : TIMES);
   const command = [
     process.execPath,
-    client("transfer"),
+    clientFile("transfer"),
     direction,
     String(peer.port),
     String(CONNECTIONS),
@@ -96,7 +94,7 @@ async function slowRead(bench: Bench, peer: Peer) {
   await Bun.sleep(SETTLE_MS);
   const idle = memoryOf(peer);
   const rate = String((bench.quick ? 2 : 1) * SLOW_MIB_PER_SEC);
-  const peak = await peakWhile(peer, [process.execPath, client("slow-reader"), String(peer.port), rate]);
+  const peak = await peakWhile(peer, [process.execPath, clientFile("slow-reader"), String(peer.port), rate]);
   return { idleMib: idle / MIB, peakMib: peak / MIB, aboveMib: (peak - idle) / MIB };
 }
 
