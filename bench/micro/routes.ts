@@ -12,6 +12,7 @@ import type { RouteRequest } from "../../src/route/conditions.ts";
 import type { PathTest, RouteMatch } from "../../src/route/match.ts";
 import { normalisePath } from "../../src/route/path.ts";
 import { compileTable, type RouteRule, type RouteTable } from "../../src/route/table.ts";
+import { NO_MATCH } from "../../tests/support/no-match.ts";
 
 const SIZES = [1, 10, 100, 10_000];
 const REQUESTS = 512;
@@ -22,16 +23,6 @@ type Shape = (index: number) => {
   readonly rule: RouteRule<number>;
   readonly host: string;
   readonly path: string;
-};
-
-const NO_MATCH: RouteMatch = {
-  hosts: [],
-  path: undefined,
-  methods: [],
-  headers: [],
-  query: [],
-  cookies: [],
-  clientIp: [],
 };
 
 function rule(index: number, match: Partial<RouteMatch>): RouteRule<number> {

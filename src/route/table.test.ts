@@ -1,19 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { NO_MATCH } from "../../tests/support/no-match.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { Fields } from "../core/fields.ts";
 import type { RouteRequest } from "./conditions.ts";
 import type { NamedTest, PathTest, RouteMatch } from "./match.ts";
 import { compileTable, type RouteRule } from "./table.ts";
-
-const NO_MATCH: RouteMatch = {
-  hosts: [],
-  path: undefined,
-  methods: [],
-  headers: [],
-  query: [],
-  cookies: [],
-  clientIp: [],
-};
 
 function fieldsOf(lines: readonly string[]): Fields {
   const fields = new Fields();

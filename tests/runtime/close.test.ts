@@ -1,19 +1,11 @@
 /**
  * How a connection ends: FIN, half-close, close, RST, and which handler hears of it.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
-import { connectPair, type Pair, type PairOptions } from "./pair.ts";
+import { pairMaker } from "./pair.ts";
 
-const pairs: Pair[] = [];
-afterEach(() => {
-  for (const pair of pairs.splice(0)) pair.stop();
-});
-async function pair(options?: PairOptions): Promise<Pair> {
-  const made = await connectPair(options);
-  pairs.push(made);
-  return made;
-}
+const pair = pairMaker();
 
 test("shutdown() sends FIN and reading goes on, with allowHalfOpen on both sides", async () => {
   const { client, server } = await pair();

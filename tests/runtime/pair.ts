@@ -1,6 +1,7 @@
 /**
  * Pair: two ends of one Bun TCP connection on the loopback address, each noting what happens to it.
  */
+import { afterEach } from "bun:test";
 import { eventually, within } from "../support/eventually.ts";
 
 /** What happened to one end, in order: `open data:3 drain end close:ECONNRESET`. */
@@ -107,4 +108,17 @@ export async function connectPair({ allowHalfOpen = true, unix, prepare }: PairO
     listener.stop(true);
   };
   return { client, server, stop };
+}
+
+/** For the top of a test file. out  makes pairs that are gone when their test is over */
+export function pairMaker(): (options?: PairOptions) => Promise<Pair> {
+  const pairs: Pair[] = [];
+  afterEach(() => {
+    for (const pair of pairs.splice(0)) pair.stop();
+  });
+  return async (options) => {
+    const made = await connectPair(options);
+    pairs.push(made);
+    return made;
+  };
 }

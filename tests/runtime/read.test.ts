@@ -1,19 +1,11 @@
 /**
  * How bytes come in: back-pressure, whose memory they are, and who is at the other end.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
-import { connectPair, type Pair, type PairOptions } from "./pair.ts";
+import { pairMaker } from "./pair.ts";
 
-const pairs: Pair[] = [];
-afterEach(() => {
-  for (const pair of pairs.splice(0)) pair.stop();
-});
-async function pair(options?: PairOptions): Promise<Pair> {
-  const made = await connectPair(options);
-  pairs.push(made);
-  return made;
-}
+const pair = pairMaker();
 
 test("after pause() inside of data() nothing more comes, and the writer is held back", async () => {
   const { client, server } = await pair({

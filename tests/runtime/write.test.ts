@@ -1,22 +1,14 @@
 /**
  * What the runtime's `write` takes, says and forgets: transport/wire.ts stands on it.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
-import { connectPair, type End, type Pair, type PairOptions } from "./pair.ts";
+import { type End, pairMaker } from "./pair.ts";
 
 /** More than loopback sockets hold in flight. */
 const MUCH = 32 << 20;
 
-const pairs: Pair[] = [];
-afterEach(() => {
-  for (const pair of pairs.splice(0)) pair.stop();
-});
-async function pair(options?: PairOptions): Promise<Pair> {
-  const made = await connectPair(options);
-  pairs.push(made);
-  return made;
-}
+const pair = pairMaker();
 
 /** Text with an encoding is undocumented. */
 const writeLatin1 = (end: End, text: string): number =>

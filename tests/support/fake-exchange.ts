@@ -12,6 +12,7 @@ import { compileTable, type RouteRule } from "../../src/route/table.ts";
 import { type ClientMemo, type Downstream, Exchange } from "../../src/session/exchange.ts";
 import type { Listener } from "../../src/session/listener.ts";
 import { BufferBudget } from "../../src/transport/wire.ts";
+import { NO_MATCH } from "./no-match.ts";
 
 export const WORKER_SLOT = 0;
 export const UNROUTED_SLOT = WORKER.slots;
@@ -44,20 +45,10 @@ export function fakeServices(): FakeServices {
   };
 }
 
-const ANY = {
-  hosts: [],
-  path: undefined,
-  methods: [],
-  headers: [],
-  query: [],
-  cookies: [],
-  clientIp: [],
-} as const;
-
 export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Site {
   const rules: RouteRule<Route>[] = routes.map((value) => ({
     name: value.name,
-    match: ANY,
+    match: NO_MATCH,
     priority: 0,
     value,
   }));
