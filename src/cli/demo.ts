@@ -10,6 +10,9 @@ import type { Terminal } from "./terminal.ts";
 
 const PLACE = "weir demo";
 
+/** The origins' ports are found anew each time: without this line the file would look complete. */
+const PRINTED_NOTE = "# The demo brings its own servers, and they end with it: name yours under `upstreams`.";
+
 export const demoCommand: Command = {
   name: "demo",
   summary: "two small built-in origins behind a proxy, to try things on",
@@ -31,7 +34,7 @@ export const demoCommand: Command = {
     }
     try {
       if (args.has("print")) {
-        terminal.out(demo.yaml.trimEnd());
+        terminal.out(`${PRINTED_NOTE}\n${demo.yaml.trimEnd()}`);
         return EXIT_OK;
       }
       terminal.err(welcome(demo, terminal));

@@ -119,6 +119,13 @@ describe("weir proxy", () => {
     const folder = newFolder({ "weir.yaml": out });
     expect(await weir(["check"], { cwd: folder })).toMatchObject({ code: 0, err: "" });
   });
+
+  test("the demo's --print gives a right file, and says that its servers are not in it", async () => {
+    const { out } = await weir(["demo", "--print"]);
+    expect(out).toStartWith("# The demo brings its own servers");
+    const folder = newFolder({ "weir.yaml": out });
+    expect(await weir(["check"], { cwd: folder })).toMatchObject({ code: 0, err: "" });
+  });
 });
 
 const yaml = (port: number, admin: number, text: string) => `
