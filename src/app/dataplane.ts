@@ -109,7 +109,8 @@ export class Dataplane {
     sockets.makeRoom = () => [...this.#pools.values()].some(({ pool }) => pool.dropIdle());
     const shared = { wheel: this.#wheel, budget: this.#budget, sockets, counters: this.#counters };
     this.#sessions = { ...shared, events, workerSlot: 0, isDraining: false };
-    this.#poolServices = { ...shared, events };
+    const onDefect = (defect: unknown) => this.#pipeline.report(defectText(defect));
+    this.#poolServices = { ...shared, events, onDefect };
     this.#wheel.start();
     setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
   }

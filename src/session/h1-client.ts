@@ -174,6 +174,10 @@ export class H1Client implements Upstream, DialedSession, Timed {
     this.#unwatch();
   }
 
+  onDefect(defect: unknown): void {
+    this.#pool.services.onDefect?.(defect);
+  }
+
   #tunnelClosed(exchange: Exchange, isReset: boolean): void {
     const { events } = this.#pool.services;
     this.#exchange = undefined;

@@ -28,4 +28,6 @@ export interface PoolServices {
   /** Descriptors of this worker. */
   readonly sockets: SocketBudget;
   readonly counters: Float64Array;
+  /** A handler of a session threw: its connection is closed. */
+  readonly onDefect?: (defect: unknown) => void;
 }

@@ -23,6 +23,7 @@ class Noted implements DialedSession {
   onDrain = () => undefined;
   onEnd = () => void this.events.push("end");
   onClose = (isReset: boolean) => void this.events.push(isReset ? "reset" : "close");
+  onDefect = (defect: unknown) => void this.events.push(String(defect));
 }
 
 const ends: (() => unknown)[] = [];
@@ -87,4 +88,16 @@ test("unix sockets are dialled by path; one that is not there is a refusal", asy
   await eventually(() => there.text === "hi" && missing.events.length > 0);
   expect(missing.events).toEqual(["refused"]);
   there.socket?.terminate();
+});
+
+test("a session that throws is told of its defect, and its connection is closed", async () => {
+  const { port, connections } = await origin({ open: (connection) => connection.write("hi") });
+  const session = new Noted();
+  session.onData = () => {
+    throw new Error("a bug");
+  };
+  dial({ ip: "127.0.0.1", port }, session);
+  await eventually(() => session.events.length >= 3);
+  expect(session.events).toEqual(["open", "Error: a bug", "close"]);
+  await eventually(() => connections[0]?.isClosed === true);
 });

@@ -12,6 +12,8 @@ import type { RawSocket, SocketSession } from "./wire.ts";
 export interface DialedSession extends SocketSession {
   onOpen(socket: RawSocket): void;
   onRefused(detail: string): void;
+  /** One of these threw: the connection is closed. */
+  onDefect(defect: unknown): void;
 }
 
 export type DialAddress = { readonly ip: string; readonly port: number } | { readonly unix: string };
@@ -34,8 +36,9 @@ const HANDLERS: Bun.SocketHandler<DialedSession> = {
   close(socket: Dialed, error?: Error) {
     socket.data.onClose(error !== undefined);
   },
-  error() {
-    // `close` follows and says all that matters
+  error(socket: Dialed, defect: Error) {
+    socket.data.onDefect(defect);
+    socket.terminate(); // `close` follows: without it whoever waits for this socket would wait for ever
   },
   connectError(socket: Dialed, error: Error) {
     socket.data.onRefused(error.message);
