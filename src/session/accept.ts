@@ -143,7 +143,7 @@ class ProxiedStart implements AcceptedSession, Timed {
   }
 
   onClose(isReset: boolean): void {
-    this.#services.wheel.schedule(this, Number.POSITIVE_INFINITY);
+    this.#services.wheel.forget(this);
     this.#session?.onClose(isReset);
   }
 
