@@ -12,7 +12,7 @@ const ROWS = {
   h1_bad_request_line:        ["downstream", 400, "never", "info",  "the request line is not HTTP"],
   h1_bad_target:              ["downstream", 400, "never", "info",  "the request target holds bytes that no target may hold"],
   h1_bad_version:             ["downstream", 505, "never", "info",  "the HTTP version is not 1.0 or 1.1"],
-  h1_bad_field:               ["downstream", 400, "never", "info",  "a header line breaks the grammar"],
+  h1_bad_field:               ["downstream", 400, "never", "info",  "a field line breaks the grammar"],
   h1_bad_line_end:            ["downstream", 400, "never", "info",  "a bare CR or LF where CRLF must stand"],
   h1_length_conflict:         ["downstream", 400, "never", "warn",  "several different Content-Length values"],
   h1_length_and_chunked:      ["downstream", 400, "never", "warn",  "Content-Length together with Transfer-Encoding"],

@@ -230,7 +230,7 @@ export class Fields {
     return from;
   }
 
-  /** The lines that `writeTo` writes, as text: for everything but the hot path. */
+  /** The lines that `writeTo` writes, as text: for interim heads, trailers and explanations, which are rare. */
   linesWithout(low: number, high: number): string {
     let lines = "";
     for (let index = 0; index < this.count; index++) {

@@ -1,7 +1,7 @@
 /**
  * Forward: composes the request for the endpoint and sends it.
  *
- * why    this is where header policy lives: hop-by-hop fields never pass, what an untrusted client says about
+ * why    what passes to an endpoint is decided here: hop-by-hop fields never pass, what an untrusted client says about
  *        itself is replaced by what we know, and the route's edits come last
  * out    `answer` and `choose` are reached through the events that end the wait: response, failure
  * cost   no field is copied here: what stays is two masks, for the writer; what is added, text kept ready
