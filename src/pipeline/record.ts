@@ -3,13 +3,13 @@
  *
  * cost   about ten array stores; the log line only when there is a log
  */
-import { FAILURE_INDEX } from "../core/failure.ts";
+import { FAILURE_INDEX, type Failure } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { LogEntry } from "../observe/access-log.ts";
 import { observe } from "../observe/histogram.ts";
 import { ROUTE, WORKER } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
-import type { PipelineServices, Planned } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 
 const USER_AGENT = fieldIdOf("user-agent");
 const REFERER = fieldIdOf("referer");
@@ -27,7 +27,7 @@ export function record(exchange: Planned): void {
   add(counters, slot + AT.bytesSent, exchange.bytesSent);
   observe(counters, slot + AT.duration, clock.nowMs - exchange.startedAtMs);
   if (plan.attempts > 1) add(counters, slot + AT.retries, plan.attempts - 1);
-  if (failure !== undefined) recordFailure(exchange, services, slot);
+  if (failure !== undefined) recordFailure(exchange, failure, slot);
   if (services.logAccess !== undefined) services.logAccess(entryOf(exchange));
 }
 
@@ -41,12 +41,10 @@ function classOf(status: number): number {
   return status >= 500 ? 4 : Math.trunc(status / 100) - 1;
 }
 
-function recordFailure(exchange: Planned, services: PipelineServices, slot: number): void {
-  const { failure } = exchange;
-  if (failure === undefined) return;
-  const index = FAILURE_INDEX.get(failure.code) ?? 0;
-  add(services.counters, services.workerSlot + WORKER.at.failures + index, 1);
-  if (exchange.isHeadSent && !exchange.plan.isSent) add(services.counters, slot + AT.aborted, 1);
+function recordFailure(exchange: Planned, { code }: Failure, slot: number): void {
+  const { counters, workerSlot } = exchange.plan.services;
+  add(counters, workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(code) as number), 1);
+  if (exchange.isHeadSent && !exchange.plan.isSent) add(counters, slot + AT.aborted, 1);
 }
 
 function add(counters: Float64Array, at: number, amount: number): void {
