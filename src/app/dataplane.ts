@@ -176,7 +176,7 @@ export class Dataplane {
     const rules = {
       limits: config.limits,
       timeouts: config.timeouts,
-      trustedProxies: site.trustedProxies,
+      trustedProxies: new CidrSet(config.trustedProxies),
       proxyProtocolFrom: new CidrSet(config.proxyProtocolFrom),
       slot: slotFor(slots, seriesKey("listener", config.name), sharedKey("listener")),
       site,

@@ -88,7 +88,7 @@ class DryDownstream implements Downstream {
   constructor(request: DryRequest) {
     const { listener, clientIp } = request;
     const trustedProxies = new CidrSet(listener.trustedProxies);
-    const site: Site = { table: compileTable([]), encodedSlash: listener.encodedSlash, trustedProxies };
+    const site: Site = { table: compileTable([]), encodedSlash: listener.encodedSlash };
     this.clientIp = clientIp;
     this.isTrusted = trustedProxies.has(clientIp);
     this.scheme = request.scheme;

@@ -16,7 +16,6 @@ import type {
   RouteConfig,
   UpstreamConfig,
 } from "../config/config.ts";
-import { CidrSet } from "../core/address.ts";
 import { seriesKey, sharedKey } from "../observe/series.ts";
 import { compileEdits } from "../route/edits.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
@@ -156,6 +155,5 @@ function siteOf(
       })),
     ),
     encodedSlash: listener.encodedSlash,
-    trustedProxies: new CidrSet(listener.trustedProxies),
   };
 }

@@ -5,7 +5,6 @@
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
 import type { Policy } from "../balance/policy.ts";
-import type { CidrSet } from "../core/address.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
 import type { LogEntry } from "../observe/access-log.ts";
@@ -23,7 +22,6 @@ import type { ErrorPages } from "./error-answer.ts";
 export interface Site {
   readonly table: RouteTable<Route>;
   readonly encodedSlash: EncodedSlash;
-  readonly trustedProxies: CidrSet;
 }
 
 export interface Route {

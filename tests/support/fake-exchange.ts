@@ -52,7 +52,7 @@ export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Si
     priority: 0,
     value,
   }));
-  return { table: compileTable(rules), encodedSlash: "refuse", trustedProxies: new CidrSet([]), ...site };
+  return { table: compileTable(rules), encodedSlash: "refuse", ...site };
 }
 
 /** A route that answers by itself with 200 and "fixed". */
