@@ -136,3 +136,17 @@ test("nothing behind the last request of a connection is looked at, also while i
   expect(events.told).toEqual(["request /1", "sent"]);
   expect(socket.written).toContain("\r\nConnection: close\r\n");
 });
+
+test("a request that is refused before its head began has nothing of the request before it", () => {
+  for (const end of ["\rX", "\r"]) {
+    const { server, events, send } = open();
+    events.onRequest = answer;
+    send(`GET / HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: before\r\n\r\n${end}`);
+    if (end === "\r") server.expire();
+    expect(events.exchanges.map(({ failure }) => failure?.code)).toEqual([
+      undefined,
+      end === "\r" ? "head_timeout" : "h1_bad_line_end",
+    ]);
+    expect(events.exchanges[1]?.requestFields.find("x-request-id")).toBeUndefined();
+  }
+});

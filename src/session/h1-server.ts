@@ -315,6 +315,7 @@ export class H1Server implements Downstream, Timed {
   /** A request that was never understood is answered, counted and logged like any other. */
   #refuse(failure: Failure): void {
     if (this.#reader.failure === undefined) this.#reader.requestLine.forget();
+    this.#reader.forgetFields(); // of the request before, when nothing of this one's head was read
     const exchange = this.#newExchange();
     exchange.failure = failure;
     this.#mayPersist = false;

@@ -138,7 +138,7 @@ export class Reader {
 
   /** Lets go of the last message's fields, and of the bytes that they stand in: nobody will ask any more. */
   forgetFields(): void {
-    if (this.isIdle) this.#head.fields.reset();
+    if (this.#head.isAtStart) this.#head.fields.reset();
   }
 
   /** After an upgrade: the bytes that came too early, as they are. */
