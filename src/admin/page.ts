@@ -71,7 +71,7 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid Highlight}
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .75rem .25rem 0;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-thead th{white-space:nowrap}
+thead th{white-space:nowrap}tbody th{min-width:8rem;overflow-wrap:anywhere}
 ul{margin:.5rem 0;padding-left:1.25rem}`;
 
 const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
