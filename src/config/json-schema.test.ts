@@ -28,15 +28,34 @@ const cases: readonly Case[] = readdirSync(GOLDEN)
     return isJudged ? [{ file, value: parse(text, { merge: true }) as unknown, expected }] : [];
   });
 
+type Keywords = Readonly<Record<string, unknown>>;
+
+/** Every key that the schema names, with its path. */
+function* propertiesIn(node: unknown, path: string): Generator<readonly [path: string, Keywords]> {
+  if (typeof node !== "object" || node === null) return;
+  for (const [keyword, value] of Object.entries(node)) {
+    if (keyword === "default") continue;
+    if (keyword !== "properties") yield* propertiesIn(value, path);
+    else {
+      for (const [name, property] of Object.entries(value as Record<string, Keywords>)) {
+        yield [`${path}.${name}`, property];
+        yield* propertiesIn(property, `${path}.${name}`);
+      }
+    }
+  }
+}
+
 describe("the JSON Schema", () => {
   test.each(cases)("agrees with the check on $file", ({ value, expected }) => {
     expect(validator.safeParse(value).success).toBe(!expected.startsWith("weir.yaml:"));
   });
 
-  test("is draft 2020-12, and says what each key means", () => {
-    const schema = jsonSchema() as { $schema: string; properties: Record<string, { description?: string }> };
+  test("is draft 2020-12, and says what each key means, at any depth", () => {
+    const schema = jsonSchema() as { $schema: string };
     expect(schema.$schema).toBe("https://json-schema.org/draft/2020-12/schema");
-    for (const property of Object.values(schema.properties)) expect(property.description).toBeString();
+    const keys = [...propertiesIn(schema, "")];
+    expect(keys.length).toBeGreaterThan(100);
+    expect(keys.filter(([, property]) => typeof property["description"] !== "string")).toEqual([]);
   });
 
   test("describes every key of a later release as not supported yet", () => {

@@ -21,13 +21,13 @@ export const secret: Type<SecretReference> = {
       { type: "string" },
       {
         type: "object",
-        properties: { file: { type: "string" } },
+        properties: { file: { type: "string", description: "A file that holds it, relative to this one." } },
         required: ["file"],
         additionalProperties: false,
       },
       {
         type: "object",
-        properties: { env: { type: "string" } },
+        properties: { env: { type: "string", description: "The environment variable that holds it." } },
         required: ["env"],
         additionalProperties: false,
       },
