@@ -9,6 +9,7 @@ import { MAX_CONFIGURED_WORKERS } from "../options/scalars.ts";
 import type { SecretReference } from "../options/secret.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
+import { nearest } from "../suggest.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress, absolutePath, isOverlap } from "./places.ts";
 
@@ -107,6 +108,12 @@ export function checkObserve(
   const wrong = checkLogFormat(format);
   if (wrong !== undefined) log.key("format").error(wrong);
   if (to === "stdout" || to === "stderr") return { accessLog: { format, to }, metrics };
+  const meant = /^\w+$/.test(to) ? nearest(to, ["stdout", "stderr"]) : undefined;
+  if (meant !== undefined) {
+    log
+      .key("to")
+      .error(`${quote(to)} is not known here`, `Did you mean \`${meant}\`? For a file, write ./${to}.`);
+  }
   const path = absolutePath(to, facts.folder);
   if (to === "" || facts.kindOf(path) === "folder") {
     log.key("to").error(`${quote(to)} is not a file`, "Name a file, stdout or stderr.");
