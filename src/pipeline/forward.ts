@@ -50,7 +50,8 @@ const PSEUDONYM = "weir";
 export function forward(exchange: Planned): NextOf<"forward"> {
   const { plan } = exchange;
   const endpoint = plan.endpoint as Endpoint;
-  if (exchange.upstreamAdded === "") compose(exchange, plan.route as Route, endpoint);
+  if (!plan.isComposed) compose(exchange, plan.route as Route, endpoint);
+  plan.isComposed = true;
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);

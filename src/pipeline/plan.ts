@@ -98,6 +98,8 @@ export class Plan {
   excluded: Uint8Array | undefined;
   /** The next attempt goes to the same endpoint, on a connection of its own. */
   isFreshRetry = false;
+  /** The request for the endpoint is written down: further attempts send the same. */
+  isComposed = false;
   /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
   /** The response is complete with the bytes that came with its head. */

@@ -151,7 +151,7 @@ export class Exchange<Plan = unknown> {
   /** Known request fields that do not pass, besides those of framing and connection. */
   upstreamDropLow = 0;
   upstreamDropHigh = 0;
-  /** Field lines to append; "" = not composed yet. */
+  /** Field lines to append. */
   upstreamAdded = "";
   /** `idLines` when they go out as they are: appended after `upstreamAdded`. */
   upstreamIdLines = "";
