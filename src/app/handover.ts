@@ -113,6 +113,8 @@ export async function handOver({ command, state, log, stop }: HandoverOptions): 
     // one that has failed tidies up and ends; one that is merely late must not become ready after all
     if (isEnding) await Promise.race([started.exited, Bun.sleep(END_TIMEOUT_MS)]);
     started.kill("SIGKILL");
+    await Promise.race([started.exited, Bun.sleep(END_TIMEOUT_MS)]);
+    Zone.removeOf(started.pid); // killed, it could not tidy up itself
   }
   started?.unref();
   return failed;

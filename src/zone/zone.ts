@@ -75,13 +75,16 @@ export class Zone {
     return new Float64Array(toArrayBuffer(this.#base, HEADER_BYTES + worker * ROW_BYTES, slots * 8));
   }
 
+  /** Takes away the names that a process made which is gone. */
+  static removeOf(pid: number): void {
+    for (const name of readdirSync(zoneFolder())) {
+      if (name.startsWith(`${PREFIX}${pid}-`)) removeName(join(zoneFolder(), name));
+    }
+  }
+
   /** Takes the name away; processes that have it mapped go on using it. */
   remove(): void {
-    try {
-      unlinkSync(this.path);
-    } catch {
-      // already gone: somebody cleaned /dev/shm, and the mapping does not need the name
-    }
+    removeName(this.path);
   }
 }
 
@@ -107,13 +110,15 @@ function removeOrphans(): void {
   for (const name of readdirSync(zoneFolder())) {
     if (!name.startsWith(PREFIX)) continue;
     const pid = Number(name.slice(PREFIX.length).split("-")[0]);
-    if (!isAlive(pid)) {
-      try {
-        unlinkSync(join(zoneFolder(), name));
-      } catch {
-        // another process was faster, or it belongs to another user
-      }
-    }
+    if (!isAlive(pid)) removeName(join(zoneFolder(), name));
+  }
+}
+
+function removeName(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // already gone, or another user's; a mapping does not need the name
   }
 }
 
