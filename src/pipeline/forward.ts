@@ -51,7 +51,6 @@ export function forward(exchange: Planned): NextOf<"forward"> {
   const { plan } = exchange;
   const endpoint = plan.endpoint as Endpoint;
   if (!plan.isComposed) compose(exchange, plan.route as Route, endpoint);
-  plan.isComposed = true;
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
@@ -73,6 +72,7 @@ function afterFailure(exchange: Planned): NextOf<"forward"> {
 }
 
 function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
+  exchange.plan.isComposed = true;
   exchange.timeouts = route.timeouts;
   exchange.upstreamMethod = exchange.method;
   exchange.upstreamTarget = targetOf(exchange, route);

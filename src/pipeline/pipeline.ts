@@ -70,7 +70,6 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     exchange.upstream = undefined;
     if (exchange.isTunnel) {
       if (failure.code !== "downstream_closed") exchange.failure = failure;
-      exchange.downstream.abort(exchange);
       this.#endTunnel(planned);
     } else {
       exchange.failure = failure;
@@ -114,7 +113,6 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     const planned = exchange as Planned;
     exchange.upstream = undefined;
     if (exchange.isTunnel) {
-      exchange.downstream.abort(exchange);
       this.#endTunnel(planned);
       return;
     }
@@ -140,6 +138,6 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   /** Either side may end a tunnel at any time: that is no failure. */
   #endTunnel(exchange: Planned): void {
     exchange.isResponseComplete = true;
-    finish(exchange);
+    this.#cut(exchange);
   }
 }
