@@ -24,6 +24,7 @@ import type { Exchange } from "../session/exchange.ts";
 import type { Listener } from "../session/listener.ts";
 import type { PoolServices, SessionServices } from "../session/services.ts";
 import { EndpointPool, type PoolSettings } from "../session/upstream-pool.ts";
+import type { Materials } from "../tls/materials.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
@@ -116,7 +117,7 @@ export class Dataplane {
   }
 
   /** Compiles a version beside the running one. out  what is wrong with it, or undefined */
-  prepare(config: Config, slots: SlotMap, addresses: Addresses): string | undefined {
+  prepare(config: Config, slots: SlotMap, addresses: Addresses, _materials: Materials): string | undefined {
     for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
     this.#fitRow(slots);
     try {
@@ -277,6 +278,10 @@ export class Dataplane {
       const { address } = endpoint;
       if (address.kind === "tcp" && address.host === host) pool.setAddresses(this.#dialAddresses(endpoint));
     }
+  }
+
+  setMaterials(_materials: Partial<Materials>): string | undefined {
+    return undefined;
   }
 
   // ── access log ──

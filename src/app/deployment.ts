@@ -7,6 +7,7 @@
 import type { Config } from "../config/config.ts";
 import type { ListenSpec } from "../control/listener-sockets.ts";
 import type { SlotMap } from "../observe/series.ts";
+import { NO_MATERIALS } from "../tls/materials.ts";
 import type { Addresses } from "./messages.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
@@ -27,7 +28,8 @@ export async function prepareOn(
   { version, config, slots }: Deployment,
   addresses: Addresses,
 ): Promise<Outcome> {
-  const got = await worker.prepare({ kind: "prepare", version, config, slots, addresses });
+  const materials = NO_MATERIALS;
+  const got = await worker.prepare({ kind: "prepare", version, config, slots, addresses, materials });
   if (got === "gone") return GONE;
   if (got === "late") return `worker ${worker.slot} did not prepare version ${version} in time`;
   return got.error;

@@ -6,6 +6,7 @@
  */
 import type { Config } from "../config/config.ts";
 import type { SlotMap } from "../observe/series.ts";
+import type { Materials } from "../tls/materials.ts";
 import type { Identity } from "../transport/privileges.ts";
 import type { Level } from "./log.ts";
 
@@ -29,6 +30,7 @@ export type ToWorker =
       /** Where each series is in the worker's row. */
       readonly slots: SlotMap;
       readonly addresses: Addresses;
+      readonly materials: Materials;
     }
   | { readonly kind: "commit"; readonly version: number }
   | { readonly kind: "abandon"; readonly version: number }
@@ -46,6 +48,8 @@ export type ToWorker =
   | { readonly kind: "unlisten"; readonly id: string }
   /** A name has new addresses: an empty list is never sent. */
   | { readonly kind: "addresses"; readonly host: string; readonly addresses: readonly string[] }
+  /** These parts of the materials are new: each part given replaces the whole part. Answered by `materials_set`. */
+  | { readonly kind: "materials"; readonly number: number; readonly materials: Partial<Materials> }
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "reopen_logs" };
 
@@ -56,4 +60,7 @@ export type FromWorker =
   | { readonly kind: "listening"; readonly id: string; readonly error: string | undefined }
   | { readonly kind: "unlistened"; readonly id: string }
   | { readonly kind: "drained" }
+  | { readonly kind: "materials_set"; readonly number: number; readonly error: string | undefined }
+  /** A client asked for a name that no certificate covers but `acme.onDemand` allows; at most once a minute a name. */
+  | { readonly kind: "certificate_wanted"; readonly listener: string; readonly name: string }
   | { readonly kind: "log"; readonly level: Level; readonly area: string; readonly text: string };

@@ -12,6 +12,7 @@ import type { Config } from "../config/config.ts";
 import { defectText } from "../core/failure.ts";
 import { WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
+import type { Materials } from "../tls/materials.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
 import { residentBytes } from "../transport/memory.ts";
 import { become } from "../transport/privileges.ts";
@@ -23,12 +24,14 @@ import type { Addresses, FromWorker, ToWorker } from "./messages.ts";
 /** What a worker drives; the real one is `Dataplane`. */
 export interface WorkerEngine {
   /** out  what is wrong with the version, or undefined */
-  prepare(config: Config, slots: SlotMap, addresses: Addresses): string | undefined;
+  prepare(config: Config, slots: SlotMap, addresses: Addresses, materials: Materials): string | undefined;
   commit(): void;
   abandon(): void;
   listen(id: string, listener: string, descriptor: number): void;
   unlisten(id: string): void;
   setAddresses(host: string, addresses: readonly string[]): void;
+  /** New certificates, files or challenges. out  what is wrong with them, or undefined */
+  setMaterials(materials: Partial<Materials>): string | undefined;
   drain(timeoutMs: number): Promise<void>;
   reopenLogs(): void;
 }
@@ -79,6 +82,7 @@ class WorkerLoop {
     listen: (message) => this.#listen(message),
     unlisten: (message) => this.#unlisten(message.id),
     addresses: (message) => this.#engine?.setAddresses(message.host, message.addresses),
+    materials: (message) => this.#setMaterials(message),
     drain: (message) => this.leave(message.timeoutMs),
     reopen_logs: () => this.#engine?.reopenLogs(),
   };
@@ -143,18 +147,22 @@ class WorkerLoop {
     if (this.#gauges !== undefined) this.#gauges[offset] = value;
   }
 
-  #prepare({ version, config, slots, addresses }: Extract<ToWorker, { kind: "prepare" }>): void {
+  #prepare({ version, config, slots, addresses, materials }: Extract<ToWorker, { kind: "prepare" }>): void {
     let error: string | undefined;
     try {
       error =
         this.#engine === undefined
           ? "the worker was not started"
-          : this.#engine.prepare(config, slots, addresses);
+          : this.#engine.prepare(config, slots, addresses, materials);
     } catch (thrown) {
       error = `the configuration cannot be compiled: ${defectText(thrown)}`;
     }
     this.#prepared = error === undefined ? { config, slots } : undefined;
     this.send({ kind: "prepared", version, error });
+  }
+
+  #setMaterials({ number, materials }: Extract<ToWorker, { kind: "materials" }>): void {
+    this.send({ kind: "materials_set", number, error: this.#engine?.setMaterials(materials) });
   }
 
   #commit(version: number): void {

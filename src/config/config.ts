@@ -31,6 +31,13 @@ export interface ServerConfig {
 export interface ListenerConfig {
   readonly name: string;
   readonly bind: readonly Address[];
+  /** HTTP versions that a client may speak; without `tls` h2 means prior knowledge (RFC 9113 §3.3). */
+  readonly protocols: readonly ("h1" | "h2")[];
+  /** undefined = plain text. */
+  readonly tls: ListenerTlsConfig | undefined;
+  readonly http2: Http2Config;
+  /** Every request but ACME challenges is sent to https; `port` is what the new URL names, 443 stays unsaid. */
+  readonly redirectToHttps: { readonly status: number; readonly port: number } | undefined;
   /** Peers from which a PROXY protocol header is required and believed; empty = off. */
   readonly proxyProtocolFrom: readonly string[];
   /** Peers whose forwarding fields are believed. */
@@ -50,6 +57,71 @@ export interface ListenerConfig {
     readonly bodyMs: number;
     readonly idleMs: number;
   };
+}
+
+/** What one HTTP/2 connection of a client may use. */
+export interface Http2Config {
+  /** Streams open at once (SETTINGS_MAX_CONCURRENT_STREAMS). */
+  readonly maxStreams: number;
+  /** Request body bytes that may be on their way, for each stream and for the connection. */
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  /** Allows WebSockets over HTTP/2 (RFC 8441). */
+  readonly extendedConnect: boolean;
+}
+
+export interface ListenerTlsConfig {
+  /** PEM files, absolute paths. The first is the default for clients that name no server. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly acme: AcmeConfig | undefined;
+  /** A server name that no certificate covers: the default certificate, or an alert. */
+  readonly unknownNames: "default" | "refuse";
+  readonly minVersion: "1.2" | "1.3";
+  /** OpenSSL names of TLS 1.2 cipher suites joined by ":"; TLS 1.3 has no choice. */
+  readonly ciphers: string;
+  /** Key exchange groups joined by ":". */
+  readonly curves: string;
+  readonly clientAuth: ClientAuthConfig;
+  /** Value of Strict-Transport-Security on every answer, "" = none. */
+  readonly hsts: string;
+}
+
+export interface ClientAuthConfig {
+  readonly mode: "off" | "optional" | "require";
+  /** PEM files, absolute paths; `ca` is there unless mode is off. */
+  readonly ca: string | undefined;
+  readonly crl: string | undefined;
+  /** Tells endpoints who the client is: Client-Cert (RFC 9440) and X-Client-Cert-*. */
+  readonly forward: boolean;
+}
+
+export interface AcmeAuthority {
+  /** Short name for logs and folders, such as `letsencrypt`. */
+  readonly name: string;
+  /** URL of the directory (RFC 8555 §7.1.1). */
+  readonly directory: string;
+  /** External account binding (RFC 8555 §7.3.4). */
+  readonly externalAccount: { readonly keyId: string; readonly hmacKey: string } | undefined;
+}
+
+export interface AcmeConfig {
+  readonly email: string | undefined;
+  /** In order: the next is tried when one fails. */
+  readonly authorities: readonly AcmeAuthority[];
+  readonly challenge: "http-01" | "tls-alpn-01" | "dns-01";
+  /** One certificate for each name. */
+  readonly names: readonly string[];
+  /** Names, or `*.example.com`, for which a certificate may be asked when a client first names them. */
+  readonly onDemand: readonly string[];
+  /** Program that sets and removes the TXT record of dns-01: `hook add|remove NAME VALUE`. */
+  readonly dnsHook: readonly string[] | undefined;
+  /** Folder for account keys and certificates, absolute. */
+  readonly storage: string;
+  /** Encrypts the keys in that folder. */
+  readonly storageKey: string | undefined;
+  readonly keyType: "ec256" | "ec384" | "rsa2048";
+  /** CA that vouches for the directory's own server, a PEM file; undefined = the system's. */
+  readonly directoryCa: string | undefined;
 }
 
 /** What a route does with a request; exactly one. */
@@ -103,6 +175,22 @@ export interface UpstreamConfig {
   readonly pool: { readonly idle: number; readonly idleTimeoutMs: number; readonly maxAgeMs: number };
   /** PROXY protocol header to send at the start of each connection, or off. */
   readonly proxyProtocol: "off" | "v1" | "v2";
+  /** `h2` needs `tls`, `h2c` has none, `auto` asks by ALPN; `h1` goes with or without `tls`. */
+  readonly protocol: "h1" | "h2" | "h2c" | "auto";
+  /** undefined = plain text. */
+  readonly tls: UpstreamTlsConfig | undefined;
+}
+
+export interface UpstreamTlsConfig {
+  /** PEM file, absolute; undefined = the system's authorities. */
+  readonly ca: string | undefined;
+  /** Name to ask for (SNI) and to verify; undefined = the endpoint's host. */
+  readonly serverName: string | undefined;
+  /** Client certificate and key: PEM files, absolute; both or none. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** False takes any certificate. */
+  readonly verify: boolean;
 }
 
 export interface AdminConfig {

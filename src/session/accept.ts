@@ -79,6 +79,7 @@ function clientOf(socket: RawSocket): ClientAddress {
     port: socket.remotePort ?? 0,
     localPort: socket.localPort ?? 0,
     localIp: unmapped(socket.localAddress ?? ""),
+    tls: undefined,
   };
 }
 

@@ -21,6 +21,32 @@ export interface ClientMemo {
   lines: string;
 }
 
+/** A client's certificate that was verified (RFC 8446 §4.4.2). */
+export interface ClientCertificate {
+  /** Distinguished name, RFC 4514, as `CN=alice,O=Example`. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** As `DNS:a.example.com`, `URI:spiffe://…`, `email:…`. */
+  readonly sans: readonly string[];
+  readonly serial: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string;
+  /** DER in base64: the value of Client-Cert (RFC 9440) without its colons. */
+  readonly der: string;
+}
+
+/** What the TLS handshake of a client's connection settled. */
+export interface TlsSession {
+  /** Lower case; "" when the client named none. */
+  readonly serverName: string;
+  /** `TLSv1.3`. */
+  readonly version: string;
+  readonly cipher: string;
+  readonly client: ClientCertificate | undefined;
+  /** True when a connection for this server name may also ask for `host` (RFC 9110 §7.4). */
+  covers(host: string): boolean;
+}
+
 /** The client's side of an exchange, as the pipeline sees it. Fulfilled by each downstream session. */
 export interface Downstream {
   /** Address of the client as known after PROXY protocol; "unix" on a unix socket. */
@@ -28,6 +54,8 @@ export interface Downstream {
   readonly clientPort: number;
   readonly isTrusted: boolean;
   readonly scheme: "http" | "https";
+  /** undefined on a plain connection. */
+  readonly tls: TlsSession | undefined;
   readonly listener: Listener;
   /** Port the client connected to; 0 on a unix socket. */
   readonly localPort: number;
@@ -117,6 +145,9 @@ export class Exchange<Plan = unknown> {
   /** Request target as sent by the client. */
   rawTarget = "";
   isHttp10 = false;
+  isHttp2 = false;
+  /** Over HTTP/2: the client takes trailers (`te: trailers`), which endpoints that speak it are told. */
+  takesTrailers = false;
   requestFields: Fields = NO_FIELDS;
   requestBodyKind: BodyKind = BODY_NONE;
   requestBodyLength = LENGTH_UNKNOWN;

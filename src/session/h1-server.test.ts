@@ -54,7 +54,7 @@ function open(limits: Partial<Listener["limits"]> = {}) {
   const server = new H1Server(
     socket,
     listener,
-    { ip: "127.0.0.1", port: 1, localPort: 2, localIp: "127.0.0.1" },
+    { ip: "127.0.0.1", port: 1, localPort: 2, localIp: "127.0.0.1", tls: undefined },
     {
       wheel: new Wheel(),
       budget: new BufferBudget(1e6),

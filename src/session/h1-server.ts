@@ -29,7 +29,7 @@ import { type ConnectionOption, interimHead, lastChunk } from "../protocol/h1/wr
 import { clock, readClock } from "../transport/clock.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
-import { type ClientMemo, type Downstream, Exchange } from "./exchange.ts";
+import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "./exchange.ts";
 import { framedKind, sendAnswerHead, sendChunk } from "./h1-output.ts";
 import type { Listener } from "./listener.ts";
 import type { SessionServices } from "./services.ts";
@@ -50,6 +50,8 @@ export interface ClientAddress {
   readonly port: number;
   readonly localPort: number;
   readonly localIp: string;
+  /** What the TLS handshake settled; undefined on a plain connection. */
+  readonly tls: TlsSession | undefined;
 }
 
 export class H1Server implements Downstream, Timed {
@@ -59,7 +61,8 @@ export class H1Server implements Downstream, Timed {
   readonly localPort: number;
   readonly localIp: string;
   readonly isTrusted: boolean;
-  readonly scheme = "http";
+  readonly scheme: "http" | "https";
+  readonly tls: TlsSession | undefined;
   readonly listener: Listener;
   deadlineMs = NEVER;
   wheelTick = 0;
@@ -84,6 +87,8 @@ export class H1Server implements Downstream, Timed {
   constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
     this.wire = new Wire(socket, services.budget);
     this.listener = listener;
+    this.tls = client.tls;
+    this.scheme = client.tls === undefined ? "http" : "https";
     this.clientIp = client.ip;
     this.clientPort = client.port;
     this.localPort = client.localPort;

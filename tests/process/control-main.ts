@@ -29,6 +29,15 @@ function load(): Config {
     listeners: plan.listeners.map(({ name, bind }) => ({
       name,
       bind,
+      protocols: ["h1"],
+      tls: undefined,
+      http2: {
+        maxStreams: 128,
+        streamWindowBytes: 2 ** 18,
+        connectionWindowBytes: 2 ** 20,
+        extendedConnect: false,
+      },
+      redirectToHttps: undefined,
       proxyProtocolFrom: [],
       trustedProxies: [],
       encodedSlash: "refuse",

@@ -77,6 +77,7 @@ export class FakeDownstream implements Downstream {
   readonly clientPort = 4000;
   readonly isTrusted: boolean;
   readonly scheme = "http";
+  readonly tls = undefined;
   readonly localPort = 80;
   readonly localIp = "192.0.2.1";
   readonly memo: ClientMemo = { authority: "", host: "", lines: "" };

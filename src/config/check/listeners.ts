@@ -72,6 +72,15 @@ function toListener({ name, value }: ListenerEntry, bind: readonly Address[]): L
   return {
     name,
     bind,
+    protocols: ["h1"],
+    tls: undefined,
+    http2: {
+      maxStreams: 128,
+      streamWindowBytes: 256 * 1024,
+      connectionWindowBytes: 1024 ** 2,
+      extendedConnect: false,
+    },
+    redirectToHttps: undefined,
     proxyProtocolFrom: filled.proxyProtocol?.from ?? [],
     trustedProxies: filled.trustedProxies,
     encodedSlash: filled.encodedSlash,

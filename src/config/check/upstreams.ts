@@ -102,6 +102,8 @@ export class UpstreamTable {
       balance,
       pool: { idle: pool.idle, idleTimeoutMs: pool.idleTimeout, maxAgeMs: pool.maxAge },
       proxyProtocol,
+      protocol: "h1",
+      tls: undefined,
     };
   }
 }
