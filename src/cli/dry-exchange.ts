@@ -78,7 +78,6 @@ function dryServices(): PipelineServices {
 class DryDownstream implements Downstream {
   readonly clientIp: string;
   readonly clientPort = 0;
-  readonly tls = undefined;
   readonly isTrusted: boolean;
   readonly tls = undefined;
   readonly scheme: "http" | "https";

@@ -91,6 +91,8 @@ class EchoEngine implements WorkerEngine {
     this.#listeners.delete(id);
   }
 
+  setMaterials(): undefined {}
+
   setAddresses(host: string, addresses: readonly string[]) {
     this.#addresses[host] = addresses;
   }
