@@ -78,6 +78,7 @@ function requestsFor(shape: Shape, size: number): RouteRequest[] {
       method: "GET",
       requestFields,
       clientIp: "192.0.2.1",
+      downstream: { tls: undefined },
     };
   });
 }

@@ -12,7 +12,14 @@ import { CidrSet } from "../core/address.ts";
 import { ID_UNKNOWN } from "../core/field-names.table.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
-import type { NamedTest, RouteMatch, ValueTest } from "./match.ts";
+import type { ClientCertTest, NamedTest, RouteMatch, ValueTest } from "./match.ts";
+
+/** What routing reads of a client's certificate that was verified. */
+export interface RouteCertificate {
+  readonly subject: string;
+  readonly sans: readonly string[];
+  readonly fingerprint: string;
+}
 
 /** What routing reads of a request. */
 export interface RouteRequest {
@@ -24,10 +31,12 @@ export interface RouteRequest {
   readonly method: string;
   readonly requestFields: Fields;
   readonly clientIp: string;
+  /** undefined in `tls`: a plain connection; in `client`: no certificate, or one that was not verified. */
+  readonly downstream: { readonly tls: { readonly client: RouteCertificate | undefined } | undefined };
 }
 
 export interface Condition {
-  /** `method`, `header x-beta`, `query debug`, `cookie group`, `client address`: for explanations. */
+  /** `method`, `header x-beta`, `query debug`, `cookie group`, `client address`, `client certificate subject`: for explanations. */
   readonly subject: string;
   holds(request: RouteRequest): boolean;
 }
@@ -49,7 +58,42 @@ export function compileConditions(match: RouteMatch): readonly Condition[] {
     const blocks = new CidrSet(match.clientIp);
     conditions.push({ subject: "client address", holds: (request) => blocks.has(request.clientIp) });
   }
+  if (match.clientCert !== undefined) addCertificateConditions(conditions, match.clientCert);
   return conditions;
+}
+
+function addCertificateConditions(conditions: Condition[], wanted: ClientCertTest): void {
+  const add = (part: string, accepts: (client: RouteCertificate) => boolean) => {
+    conditions.push({
+      subject: `client certificate${part}`,
+      holds(request) {
+        const client = request.downstream.tls?.client;
+        return client !== undefined && accepts(client);
+      },
+    });
+  };
+  const { subject, san, fingerprints } = wanted;
+  if (subject !== undefined) {
+    const accepts = compileTest(subject);
+    add(" subject", (client) => accepts(client.subject));
+  }
+  if (san !== undefined) {
+    const accepts = compileTest(san);
+    add(" name", (client) => client.sans.some(accepts));
+  }
+  if (fingerprints.length > 0) {
+    const known = new Set(fingerprints);
+    add(" fingerprint", (client) => known.has(client.fingerprint));
+  }
+  if (subject === undefined && san === undefined && fingerprints.length === 0) add("", () => true);
+}
+
+/** How many tests a certificate must pass: each ranks a route as a header test does. */
+export function countCertificateTests(wanted: ClientCertTest | undefined): number {
+  if (wanted === undefined) return 0;
+  const { subject, san, fingerprints } = wanted;
+  const tests = [subject !== undefined, san !== undefined, fingerprints.length > 0];
+  return Math.max(1, tests.filter(Boolean).length);
 }
 
 function compileTest(test: ValueTest): Accepts {

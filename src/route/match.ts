@@ -23,6 +23,16 @@ export interface NamedTest {
   readonly test: ValueTest;
 }
 
+/** What a client's verified certificate must hold. A client without one passes none of them. */
+export interface ClientCertTest {
+  /** Distinguished name as RFC 4514 writes it, such as `CN=alice,O=Example`. */
+  readonly subject: ValueTest | undefined;
+  /** Passed by some alternative name, written `DNS:a.example.com`, `URI:spiffe://…`, `email:…`, `IP:…`. */
+  readonly san: ValueTest | undefined;
+  /** SHA-256 in lower-case hex without colons; empty = any. */
+  readonly fingerprints: readonly string[];
+}
+
 export interface RouteMatch {
   /** Lower case; `*.example.com` is a wildcard for one or more labels; empty = any host. */
   readonly hosts: readonly string[];
@@ -35,6 +45,8 @@ export interface RouteMatch {
   readonly cookies: readonly NamedTest[];
   /** CIDR blocks; empty = any client. */
   readonly clientIp: readonly string[];
+  /** undefined = any client; without a single test in it any client with a certificate. */
+  readonly clientCert: ClientCertTest | undefined;
 }
 
 export interface HeaderEdits {

@@ -3,7 +3,7 @@ import { NO_MATCH } from "../../tests/support/no-match.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { Fields } from "../core/fields.ts";
 import type { RouteRequest } from "./conditions.ts";
-import type { NamedTest, PathTest, RouteMatch } from "./match.ts";
+import type { ClientCertTest, NamedTest, PathTest, RouteMatch, ValueTest } from "./match.ts";
 import { compileTable, type RouteRule } from "./table.ts";
 
 function fieldsOf(lines: readonly string[]): Fields {
@@ -27,7 +27,28 @@ function request(
 ): RouteRequest {
   const { lines = [], ...rest } = more;
   const [, host = "", path = "", query = ""] = /^([^/]*)([^?]*)\??(.*)$/.exec(url) ?? [];
-  return { host, path, query, method: "GET", requestFields: fieldsOf(lines), clientIp: "192.0.2.1", ...rest };
+  return {
+    host,
+    path,
+    query,
+    method: "GET",
+    requestFields: fieldsOf(lines),
+    clientIp: "192.0.2.1",
+    downstream: { tls: undefined },
+    ...rest,
+  };
+}
+
+const ALICE = {
+  subject: "CN=alice,O=Example",
+  sans: ["DNS:alice.example.com", "URI:spiffe://example/alice"],
+  fingerprint: "ab".repeat(32),
+};
+const ofAlice = request("a/", { downstream: { tls: { client: ALICE } } });
+const certless = request("a/", { downstream: { tls: { client: undefined } } });
+
+function cert(test: Partial<ClientCertTest>): Partial<RouteMatch> {
+  return { clientCert: { subject: undefined, san: undefined, fingerprints: [], ...test } };
 }
 
 /** `/x`, `/x/*` and `~source`, as in a configuration. */
@@ -175,6 +196,51 @@ describe("conditions", () => {
   ];
   test.each(rows)("%s", (_rule, match, asked, holds) => {
     expect(compileTable([rule("", match)]).find(asked)).toBe((holds ? "" : undefined) as string);
+  });
+});
+
+describe("the client's certificate", () => {
+  const is = (value: string): ValueTest => ({ kind: "equal", value });
+  const like = (source: string): ValueTest => ({ kind: "pattern", source });
+  const rows: [rule: string, test: Partial<ClientCertTest>, holds: boolean][] = [
+    ["any", {}, true],
+    ["any subject", { subject: { kind: "present" } }, true],
+    ["the subject as a whole", { subject: is("CN=alice,O=Example") }, true],
+    ["a part of the subject is not the subject", { subject: is("CN=alice") }, false],
+    ["a pattern of the subject", { subject: like("(^|,)O=Example(,|$)") }, true],
+    ["one of the names", { san: is("URI:spiffe://example/alice") }, true],
+    ["none of the names", { san: is("DNS:bob.example.com") }, false],
+    ["a pattern of a name", { san: like("^DNS:.*[.]example[.]com$") }, true],
+    ["one of the fingerprints", { fingerprints: ["00".repeat(32), ALICE.fingerprint] }, true],
+    ["none of the fingerprints", { fingerprints: ["00".repeat(32)] }, false],
+    ["all that are asked for", { subject: is("CN=alice,O=Example"), san: is("DNS:bob") }, false],
+  ];
+  for (const [what, test_, holds] of rows) {
+    test(`${what}: ${holds ? "holds" : "does not hold"}`, () => {
+      expect(compileTable([rule("a/", cert(test_))]).find(ofAlice)).toBe(holds ? "a/" : undefined);
+    });
+  }
+  for (const [what, test_] of rows) {
+    test(`${what}: never holds without a certificate, nor without TLS`, () => {
+      const table = compileTable([rule("a/", cert(test_))]);
+      expect([table.find(certless), table.find(request("a/"))]).toEqual([undefined, undefined]);
+    });
+  }
+  test("an explanation says which part did not hold", () => {
+    const table = compileTable([rule("a/", cert({ subject: is("CN=bob") })), rule("*.a/", {})]);
+    expect(table.explain(ofAlice)[0]).toMatchObject({
+      verdict: "condition",
+      subject: "client certificate subject",
+    });
+  });
+  test("each test ranks as a header test: two precede one header, one is in order with it", () => {
+    const one = { ...rule("", cert({})), value: "one" };
+    const two = { ...rule("", cert({ subject: like("."), san: like(".") })), value: "two" };
+    const header = { ...rule("", { headers: [present("a")] }), value: "header" };
+    const asked = { ...ofAlice, requestFields: fieldsOf(["A: 1"]) };
+    expect(compileTable([header, two]).find(asked)).toBe("two");
+    expect(compileTable([header, one]).find(asked)).toBe("header");
+    expect(compileTable([one, header]).find(asked)).toBe("one");
   });
 });
 

@@ -6,7 +6,8 @@
  *          1 priority   the higher
  *          2 host       exact, then the longer wildcard, then the shorter, then any host
  *          3 path       exact, then the longest prefix, then patterns, then any path (`/*` is any path)
- *          4 conditions method given; more headers; more query tests; more cookies; client address given
+ *          4 conditions method given; more headers, tests of the client's certificate counting as such; more
+ *                       query tests; more cookies; client address given
  *          5 order      the first written
  *        The first of that order whose every test holds is the answer: when none of the best host's routes
  *        takes the request, those of less specific hosts are asked.
@@ -14,7 +15,7 @@
  *        that differ only by pattern or condition are tried one after the other
  */
 import { SLASH } from "../core/bytes.ts";
-import { type Condition, compileConditions, type RouteRequest } from "./conditions.ts";
+import { type Condition, compileConditions, countCertificateTests, type RouteRequest } from "./conditions.ts";
 import type { PathTest, RouteMatch } from "./match.ts";
 import { normaliseWrittenPath } from "./path.ts";
 
@@ -299,7 +300,7 @@ function precedence<T>(entry: Entry<T>): readonly number[] {
     entry.pathClass,
     entry.pathClass === PREFIX ? entry.path.length : 0,
     match.methods.length > 0 ? 1 : 0,
-    match.headers.length,
+    match.headers.length + countCertificateTests(match.clientCert),
     match.query.length,
     match.cookies.length,
     match.clientIp.length > 0 ? 1 : 0,

@@ -11,4 +11,5 @@ export const NO_MATCH: RouteMatch = {
   query: [],
   cookies: [],
   clientIp: [],
+  clientCert: undefined,
 };

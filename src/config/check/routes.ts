@@ -122,6 +122,7 @@ function toMatch(written: WrittenRoute["match"]): RouteMatch {
     query: written?.query ?? [],
     cookies: written?.cookies ?? [],
     clientIp: [...new Set(written?.clientIp)],
+    clientCert: undefined,
   };
 }
 

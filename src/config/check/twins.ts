@@ -36,6 +36,7 @@ function keysOf({ match, listeners, priority }: RouteConfig, all: readonly strin
     match.path,
     sorted(match.methods),
     sorted(match.clientIp),
+    match.clientCert ?? null,
     testsOf(match),
   ]);
   const hosts = match.hosts.length === 0 ? [""] : match.hosts;
