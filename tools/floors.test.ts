@@ -22,6 +22,8 @@ const ROWS: readonly (readonly [name: string, file: string, source: string, brok
   ["a Date of a given time", "limit/a.ts", "const day = new Date(nowMs);", false],
   ["performance.now", "observe/a.ts", "const t = performance.now();", true],
   ["chance", "balance/a.ts", "pick(Math.random());", true],
+  ["chance by another name", "tls/a.ts", 'import { randomBytes } from "node:crypto";\nrandomBytes(8);', true],
+  ["a digest", "tls/a.ts", 'import { createHash } from "node:crypto";', false],
   ["other mathematics", "balance/a.ts", "Math.floor(1.5);", false],
   ["a timer", "cache/a.ts", "setTimeout(f, 1);", true],
   ["the process", "config/a.ts", "process.env;", true],

@@ -31,7 +31,14 @@ const MAY_USE_BUN = new Set(["transport", "zone", ...FLOORS.slice(6).flat()]);
 /** Up to the pipeline nothing comes from npm, but for the readers of the configuration. */
 const MAY_USE_PACKAGES = new Set(["config", ...FLOORS.slice(6).flat()]);
 /** Node modules that only compute. */
-const PURE_MODULES = new Set(["node:path", "node:path/posix", "node:url", "node:util", "node:buffer"]);
+const PURE_MODULES = new Set([
+  "node:path",
+  "node:path/posix",
+  "node:url",
+  "node:util",
+  "node:buffer",
+  "node:crypto", // digests and certificates; its chance is forbidden below
+]);
 
 /** What pure code may not say; each with its reason. */
 const FORBIDDEN: readonly (readonly [pattern: RegExp, reason: string])[] = [
@@ -39,7 +46,10 @@ const FORBIDDEN: readonly (readonly [pattern: RegExp, reason: string])[] = [
     /(?<![.\w$])Date\.now\b|(?<![.\w$])new Date\(\s*\)|(?<![.\w$])performance\./g,
     "reads a clock: take the time as a parameter",
   ],
-  [/(?<![.\w$])Math\.random\b|(?<![.\w$])crypto\./g, "draws chance: take it as a parameter"],
+  [
+    /(?<![.\w$])Math\.random\b|(?<![.\w$])crypto\.|(?<![.\w$])(?:random[A-Z]\w*|generate[A-Z]\w*)\(/g,
+    "draws chance: take it as a parameter",
+  ],
   [/(?<![.\w$])(?:setTimeout|setInterval|setImmediate|queueMicrotask)\b/g, "starts a timer"],
   [/(?<![.\w$])process\./g, "looks at the process"],
   [/(?<![.\w$])console\./g, "logs: return the fact instead"],
