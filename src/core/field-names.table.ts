@@ -3,15 +3,10 @@
  *
  * why    a head is scanned once; knowing by id which fields are in it makes "drop these nine
  *        names" one AND, and "is there a Range" one bit test, whatever the number of fields
- * shape  id = row number; ids below 32 live in the low word of a mask, the others in the high one
- * rule   at most 62 rows; ids 62 and 63 are reserved (dropped, unknown)
+ * shape  id = row number; ids below 32 live in the low word of a mask, the others in the high one.
+ *        A family is many names with one id: they are only ever dropped together
+ * rule   at most 60 rows; ids from 60 on belong to families, dropped and unknown fields
  */
-
-/** Spellings that CGI-style backends read as the names with hyphens (RFC 3875 §4.1.18 folds "-" to "_"). */
-export const UNDERSCORE_NAMES = [
-  "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "x_request_id",
-] as const;
-
 const NAMES = [
   // hop-by-hop and framing (RFC 9110 §7.6.1, RFC 9112 §6): never copied from one side to the other
   "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
@@ -26,13 +21,31 @@ const NAMES = [
   "content-type", "content-encoding", "date", "server", "etag", "last-modified", "location",
   "set-cookie", "cache-control", "vary", "authorization", "user-agent", "referer", "origin",
   "retry-after", "sec-websocket-key", "sec-websocket-accept", "sec-websocket-version",
-  "x-forwarded-server", "x-forwarded-prefix", "age", "expires",
-  ...UNDERSCORE_NAMES,
+  "x-forwarded-server", "x-forwarded-prefix", "age", "expires", "strict-transport-security", "grpc-timeout",
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];
+/** Names with an id of their own: it is their place here. */
 export const KNOWN_NAMES: readonly KnownName[] = NAMES;
 
+/** What a proxy says about the client's certificate: RFC 9440, our own names, Envoy's. */
+export const CERTIFICATE_NAMES = [
+  "client-cert", "client-cert-chain", "x-client-cert-subject", "x-client-cert-issuer", "x-client-cert-san",
+  "x-client-cert-serial", "x-client-cert-fingerprint", "x-client-cert-verified", "x-forwarded-client-cert",
+] as const;
+
+/** Names whose spellings with underscores CGI-style backends read as these (RFC 3875 §4.1.18 folds "-" to "_"). */
+export const FOLDED_NAMES = [
+  "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
+  "x-forwarded-prefix", "x-real-ip", "x-request-id", ...CERTIFICATE_NAMES,
+] as const satisfies readonly (KnownName | (typeof CERTIFICATE_NAMES)[number])[];
+
+export type FieldFamily = "client certificate" | "underscored";
+/** `underscored`: each of FOLDED_NAMES with at least one underscore for a hyphen. */
+export const FAMILY_IDS: Readonly<Record<FieldFamily, number>> = { "client certificate": 60, underscored: 61 };
+
+/** From here on an id does not say which name it is. */
+export const FIRST_SHARED_ID = 60;
 /** Marks a field taken out of the message; its bytes stay where they are and are skipped by writers. */
 export const ID_DROPPED = 62;
 /** A field whose name is not in the table. */

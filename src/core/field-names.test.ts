@@ -1,6 +1,13 @@
 /** Known field names: found by their bytes in any case, and nothing else is. */
 import { expect, test } from "bun:test";
-import { ID_DROPPED, ID_UNKNOWN, KNOWN_NAMES } from "./field-names.table.ts";
+import {
+  CERTIFICATE_NAMES,
+  FAMILY_IDS,
+  FIRST_SHARED_ID,
+  FOLDED_NAMES,
+  ID_UNKNOWN,
+  KNOWN_NAMES,
+} from "./field-names.table.ts";
 import { fieldIdAt, fieldIdOf, fieldMask } from "./field-names.ts";
 
 const idOf = (name: string) => {
@@ -8,8 +15,8 @@ const idOf = (name: string) => {
   return fieldIdAt(bytes, 2, 2 + Buffer.byteLength(name, "latin1"));
 };
 
-test("there is room for every row: ids stay under the two reserved ones", () => {
-  expect(KNOWN_NAMES.length).toBeLessThanOrEqual(ID_DROPPED);
+test("there is room for every row: ids stay under those that are shared", () => {
+  expect(KNOWN_NAMES.length).toBeLessThanOrEqual(FIRST_SHARED_ID);
   expect(new Set(KNOWN_NAMES).size).toBe(KNOWN_NAMES.length);
   for (const name of KNOWN_NAMES) expect(name).toBe(name.toLowerCase() as typeof name);
 });
@@ -46,26 +53,42 @@ test("names too long, too short or empty are unknown", () => {
   expect(fieldIdOf("Host")).toBe(ID_UNKNOWN);
 });
 
-const FORWARDING = [
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-real-ip",
-  "x-request-id",
-];
-
-test("forwarding names in every mix of hyphens and underscores are the underscore spelling (RFC 3875 §4.1.18)", () => {
-  for (const name of FORWARDING) {
-    for (const [first, second] of [
-      ["_", "_"],
-      ["_", "-"],
-      ["-", "_"],
-    ] as const) {
-      const spelt = name.replace("-", first).replace(/[-_](?=[a-z]+$)/, second);
-      expect([spelt, idOf(spelt.toUpperCase())]).toEqual([spelt, fieldIdOf(name.replaceAll("-", "_"))]);
-    }
+test("each of FOLDED_NAMES in every mix of hyphens and underscores is one family (RFC 3875 §4.1.18)", () => {
+  for (const name of FOLDED_NAMES) {
     expect(idOf(name)).toBe(fieldIdOf(name));
+    expect(fieldIdOf(name)).toBeLessThan(FAMILY_IDS.underscored);
+    for (const spelt of mixesOf(name)) {
+      expect([spelt, idOf(spelt.toUpperCase())]).toEqual([spelt, FAMILY_IDS.underscored]);
+      expect([spelt, fieldIdOf(spelt)]).toEqual([spelt, FAMILY_IDS.underscored]);
+    }
+  }
+});
+
+/** Every spelling with at least one underscore for a hyphen. */
+function mixesOf(name: string): string[] {
+  const words = name.split("-");
+  const count = 2 ** (words.length - 1);
+  return Array.from({ length: count - 1 }, (_, bits) =>
+    words.reduce((text, word, at) => `${text}${((bits + 1) >> (at - 1)) & 1 ? "_" : "-"}${word}`),
+  );
+}
+
+test("names about the client's certificate are one family", () => {
+  for (const name of CERTIFICATE_NAMES) {
+    expect([name, idOf(name), fieldIdOf(name)]).toEqual([
+      name,
+      FAMILY_IDS["client certificate"],
+      FAMILY_IDS["client certificate"],
+    ]);
+  }
+  for (const name of [
+    "client-certs",
+    "x-client-cert",
+    "x-client-cert-sans",
+    "client-cert-",
+    "client_certificate",
+  ]) {
+    expect([name, idOf(name), fieldIdOf(name)]).toEqual([name, ID_UNKNOWN, ID_UNKNOWN]);
   }
 });
 
@@ -87,5 +110,6 @@ test("a mask has one bit a name, in the word of its id", () => {
   for (const [id, name] of KNOWN_NAMES.entries()) {
     expect(fieldMask(name)).toEqual(id < 32 ? { low: 1 << id, high: 0 } : { low: 0, high: 1 << (id - 32) });
   }
+  expect(fieldMask("client certificate", "underscored")).toEqual({ low: 0, high: (1 << 28) | (1 << 29) });
   expect(fieldMask("connection", "host").low).toBe((1 << fieldIdOf("connection")) | (1 << fieldIdOf("host")));
 });

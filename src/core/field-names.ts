@@ -4,46 +4,58 @@
  * cost   one table load and, when it hits, one compare of the name's bytes
  */
 import { LOWER } from "./bytes.ts";
-import { ID_UNKNOWN, KNOWN_NAMES, type KnownName, UNDERSCORE_NAMES } from "./field-names.table.ts";
+import {
+  CERTIFICATE_NAMES,
+  FAMILY_IDS,
+  type FieldFamily,
+  FOLDED_NAMES,
+  ID_UNKNOWN,
+  KNOWN_NAMES,
+  type KnownName,
+} from "./field-names.table.ts";
 
 const MAX_NAME_BYTES = 32;
 const HYPHEN = 45;
 const UNDERSCORE = 95;
-/** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
-const DISGUISED: ReadonlyMap<string, KnownName> = new Map(
-  UNDERSCORE_NAMES.map((name) => [name.replaceAll("_", "-"), name]),
-);
-const NAME_BYTES: readonly Uint8Array[] = KNOWN_NAMES.map((name) => new TextEncoder().encode(name));
-/** By id of either spelling: the underscore one. */
-const DISGUISES = KNOWN_NAMES.map((name) => DISGUISED.get(name.replaceAll("_", "-")));
+const NO_ROW = 255;
+const CERTIFICATE = FAMILY_IDS["client certificate"];
+const UNDERSCORED = FAMILY_IDS.underscored;
 
+/** Names to tell apart; those with an id of their own stand at it. */
+const ROWS: readonly string[] = [...KNOWN_NAMES, ...CERTIFICATE_NAMES];
+const ROW_BYTES: readonly Uint8Array[] = ROWS.map((name) => new TextEncoder().encode(name));
+const ROW_IDS = Uint8Array.from(ROWS, (_, row) => (row < KNOWN_NAMES.length ? row : CERTIFICATE));
+/** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
+const FOLDED: ReadonlySet<string> = new Set(FOLDED_NAMES);
+const IS_FOLDED = Uint8Array.from(ROWS, (name) => (FOLDED.has(name) ? 1 : 0));
+
+/** Row that a slot may be, or NO_ROW. */
 const CANDIDATES = buildCandidates();
 
 function buildCandidates(): Uint8Array {
-  const candidates = new Uint8Array(65536).fill(ID_UNKNOWN);
-  for (const [id, bytes] of NAME_BYTES.entries()) {
-    const slot = slotOfBytes(bytes, 0, bytes.length);
-    if (candidates[slot] !== ID_UNKNOWN) throw new Error(`field names share a slot: ${KNOWN_NAMES[id]}`);
-    candidates[slot] = id;
-  }
-  for (const [id, name] of KNOWN_NAMES.entries()) {
-    if (DISGUISED.has(name)) addDisguises(candidates, id, NAME_BYTES[id] as Uint8Array);
+  const candidates = new Uint8Array(65536).fill(NO_ROW);
+  for (const [row, name] of ROWS.entries()) {
+    for (const spelling of spellings(name, IS_FOLDED[row] === 1)) {
+      const bytes = new TextEncoder().encode(spelling);
+      const slot = slotOfBytes(bytes, 0, bytes.length);
+      const there = candidates[slot] as number;
+      if (there !== NO_ROW && there !== row)
+        throw new Error(`field names share a slot: ${name}, ${ROWS[there]}`);
+      candidates[slot] = row;
+    }
   }
   return candidates;
 }
 
-/** The slots that a name has when underscores stand for some of its hyphens. */
-function addDisguises(candidates: Uint8Array, id: number, name: Uint8Array): void {
+/** The name, and one spelling for each way in which underscores for hyphens change its slot. */
+function spellings(name: string, isFolded: boolean): readonly string[] {
+  const found = [name];
+  if (!isFolded) return found;
   for (const at of [1, name.length - 4]) {
-    if (name[at] !== HYPHEN) continue;
-    const disguised = name.slice();
-    disguised[at] = UNDERSCORE;
-    const slot = slotOfBytes(disguised, 0, disguised.length);
-    const there = candidates[slot] as number;
-    if (there === ID_UNKNOWN) candidates[slot] = id;
-    else if (DISGUISES[there] !== DISGUISES[id])
-      throw new Error(`field names share a slot: ${KNOWN_NAMES[id]}`);
+    if (name.charCodeAt(at) !== HYPHEN) continue;
+    found.push(...found.map((spelling) => `${spelling.slice(0, at)}_${spelling.slice(at + 1)}`));
   }
+  return found;
 }
 
 /** Length and four letters tell all known names apart; start-up proves it. */
@@ -60,33 +72,35 @@ function slotOfBytes(bytes: Uint8Array, start: number, end: number): number {
 export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   if (length === 0 || length >= MAX_NAME_BYTES) return ID_UNKNOWN;
-  const id = CANDIDATES[slotOfBytes(bytes, start, end)] as number;
-  if (id === ID_UNKNOWN) return ID_UNKNOWN;
-  const name = NAME_BYTES[id] as Uint8Array;
+  const row = CANDIDATES[slotOfBytes(bytes, start, end)] as number;
+  if (row === NO_ROW) return ID_UNKNOWN;
+  const name = ROW_BYTES[row] as Uint8Array;
   if (name.length !== length) return ID_UNKNOWN;
   for (let at = 0; at < length; at++) {
-    if (LOWER[bytes[start + at] as number] !== name[at]) return disguisedId(bytes, start, id);
+    if (LOWER[bytes[start + at] as number] !== name[at]) return foldedId(bytes, start, row);
   }
-  return id;
+  return ROW_IDS[row] as number;
 }
 
-/** Id of the underscore spelling when the bytes are the known name `id` but for its separators, or ID_UNKNOWN. */
-function disguisedId(bytes: Uint8Array, start: number, id: number): number {
-  const disguise = DISGUISES[id];
-  if (disguise === undefined) return ID_UNKNOWN;
-  for (let at = 0; at < disguise.length; at++) {
+/** UNDERSCORED when the bytes are the name of a row that is folded, but for underscores; else ID_UNKNOWN. */
+function foldedId(bytes: Uint8Array, start: number, row: number): number {
+  if (IS_FOLDED[row] === 0) return ID_UNKNOWN;
+  const name = ROW_BYTES[row] as Uint8Array;
+  for (let at = 0; at < name.length; at++) {
     const byte = LOWER[bytes[start + at] as number] as number;
-    const wanted = disguise.charCodeAt(at);
-    if (byte !== wanted && !(wanted === UNDERSCORE && byte === HYPHEN)) return ID_UNKNOWN;
+    const wanted = name[at] as number;
+    if (byte !== wanted && !(wanted === HYPHEN && byte === UNDERSCORE)) return ID_UNKNOWN;
   }
-  return fieldIdOf(disguise);
+  return UNDERSCORED;
 }
 
-const IDS = new Map<string, number>(KNOWN_NAMES.map((name, id) => [name, id]));
+const IDS = new Map<string, number>(ROWS.map((name, row) => [name, ROW_IDS[row] as number]));
 
-/** Id of a lower-case name, or ID_UNKNOWN. */
+/** Id of a lower-case name, or ID_UNKNOWN: what `fieldIdAt` says of its bytes. */
 export function fieldIdOf(lowerName: string): number {
-  return IDS.get(lowerName) ?? ID_UNKNOWN;
+  const id = IDS.get(lowerName);
+  if (id !== undefined) return id;
+  return lowerName.includes("_") && FOLDED.has(lowerName.replaceAll("_", "-")) ? UNDERSCORED : ID_UNKNOWN;
 }
 
 /** A set of known fields as two 32-bit words: `low` for ids under 32, `high` for the others. */
@@ -95,11 +109,12 @@ export interface FieldMask {
   readonly high: number;
 }
 
-/** The set of these names. */
-export function fieldMask(...names: readonly KnownName[]): FieldMask {
+/** The set of these names and families. */
+export function fieldMask(...names: readonly (KnownName | FieldFamily)[]): FieldMask {
   let low = 0;
   let high = 0;
-  for (const id of names.map(fieldIdOf)) {
+  for (const name of names) {
+    const id = name in FAMILY_IDS ? FAMILY_IDS[name as FieldFamily] : fieldIdOf(name);
     if (id < 32) low |= 1 << id;
     else high |= 1 << (id - 32);
   }

@@ -1,7 +1,7 @@
 /** Fields: found, dropped, added and written, without touching what stays. */
 import { expect, test } from "bun:test";
 import { ID_UNKNOWN } from "./field-names.table.ts";
-import { fieldIdOf } from "./field-names.ts";
+import { fieldIdOf, fieldMask } from "./field-names.ts";
 import { Fields, fieldsOfLines, pairsOfLines } from "./fields.ts";
 import { Out } from "./out.ts";
 
@@ -103,6 +103,35 @@ test("dropping a high and a low id clears their bits only", () => {
   fields.drop("host");
   expect([SERVER, AGE, HOST, VIA].map((id) => fields.has(id))).toEqual([false, true, false, true]);
   expect(written(fields)).toBe("Age: 1\r\nVia: c\r\n");
+});
+
+test("a name that shares its id with others is found, joined and dropped alone", () => {
+  const text =
+    "X-Client-Cert-San: a\r\nX_Real_IP: b\r\nClient-Cert: :c:\r\nX-CLIENT-CERT-SAN: d\r\nX_Request_Id: e\r\n";
+  const fields = fieldsOfLines(text);
+  expect([
+    fields.find("client-cert"),
+    fields.joinedNamed("x-client-cert-san"),
+    fields.find("x_request_id"),
+  ]).toEqual([":c:", "a, d", "e"]);
+  expect([fields.find("x-client-cert-serial"), fields.joinedNamed("x_forwarded_for")]).toEqual([
+    undefined,
+    undefined,
+  ]);
+  fields.drop("x-client-cert-san");
+  fields.drop("x_real_ip");
+  expect(written(fields)).toBe("Client-Cert: :c:\r\nX_Request_Id: e\r\n");
+  const { low, high } = fieldMask("client certificate");
+  expect(written(fields, low, high)).toBe("X_Request_Id: e\r\n");
+});
+
+test("joinedNamed joins names known and unknown (RFC 9110 §5.3)", () => {
+  const fields = sample();
+  expect([fields.joinedNamed("via"), fields.joinedNamed("x-one"), fields.joinedNamed("x-six")]).toEqual([
+    "p, q",
+    "1, 3",
+    undefined,
+  ]);
 });
 
 test("a mask leaves fields out without dropping them", () => {

@@ -10,7 +10,7 @@
  * note   a reader reuses its Fields for its next message: keep strings taken from it, not the object
  */
 import { LOWER } from "./bytes.ts";
-import { ID_DROPPED, ID_UNKNOWN } from "./field-names.table.ts";
+import { FIRST_SHARED_ID, ID_DROPPED } from "./field-names.table.ts";
 import { fieldIdAt, fieldIdOf } from "./field-names.ts";
 import type { Out } from "./out.ts";
 
@@ -177,25 +177,46 @@ export class Fields {
   /** Value of the first field with this lower-case name, known or not. */
   find(lowerName: string): string | undefined {
     const id = fieldIdOf(lowerName);
-    if (id !== ID_UNKNOWN) return this.get(id);
-    for (let index = 0; index < this.count; index++) {
-      if (this.#ids[index] === ID_UNKNOWN && this.#isNamed(index, lowerName)) return this.valueAt(index);
+    if (id < FIRST_SHARED_ID) return this.get(id);
+    const index = this.#indexOfShared(id, lowerName, 0);
+    return index === -1 ? undefined : this.valueAt(index);
+  }
+
+  /** As `joined`, for any lower-case name. */
+  joinedNamed(lowerName: string): string | undefined {
+    const id = fieldIdOf(lowerName);
+    if (id < FIRST_SHARED_ID) return this.joined(id);
+    let value: string | undefined;
+    let index = this.#indexOfShared(id, lowerName, 0);
+    while (index !== -1) {
+      value = value === undefined ? this.valueAt(index) : `${value}, ${this.valueAt(index)}`;
+      index = this.#indexOfShared(id, lowerName, index + 1);
     }
-    return undefined;
+    return value;
+  }
+
+  /** Index of the first field with this name at or after `from`, or -1; its id is one that names share. */
+  #indexOfShared(id: number, lowerName: string, from: number): number {
+    for (let index = from; index < this.count; index++) {
+      if (this.#ids[index] === id && this.#isNamed(index, lowerName)) return index;
+    }
+    return -1;
   }
 
   /** Takes out every field with this lower-case name. */
   drop(lowerName: string): void {
     const id = fieldIdOf(lowerName);
-    if (id !== ID_UNKNOWN && !this.has(id)) return;
+    const isShared = id >= FIRST_SHARED_ID;
+    if (!this.has(id)) return;
     for (let index = 0; index < this.count; index++) {
-      if (this.#ids[index] === id && (id !== ID_UNKNOWN || this.#isNamed(index, lowerName))) {
+      if (this.#ids[index] === id && (!isShared || this.#isNamed(index, lowerName))) {
         this.#ids[index] = ID_DROPPED;
         this.high |= DROPPED_BIT;
       }
     }
+    // the bit of a shared id stays: others may still have it, and it only costs a look at every id
     if (id < 32) this.low &= ~(1 << id);
-    else if (id < ID_DROPPED) this.high &= ~(1 << (id - 32));
+    else if (!isShared) this.high &= ~(1 << (id - 32));
   }
 
   /** Adds a field; the caller has checked that name and value are legal. */

@@ -7,7 +7,6 @@
  * cost   no field is copied here: what stays is two masks, for the writer; what is added, text kept ready
  * spec   RFC 9110 §7.6, RFC 7239 §8 (why a client is not believed), W3C Trace Context
  */
-import { UNDERSCORE_NAMES } from "../core/field-names.table.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import { formatTraceparent, parseTraceparent } from "../observe/trace-context.ts";
 import { OWN_FIELDS } from "../protocol/h1/writer.ts";
@@ -30,10 +29,11 @@ const ABOUT_CLIENT = fieldMask(
   "traceparent",
   "tracestate",
   "x-real-ip",
-  ...UNDERSCORE_NAMES,
+  "client certificate",
+  "underscored",
 );
 /** What a trusted proxy said and we say anew; its other words pass, but underscores are its client's. */
-const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent", ...UNDERSCORE_NAMES);
+const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent", "underscored");
 const HOST_MASK = fieldMask("host");
 const EXPECT_MASK = fieldMask("expect");
 

@@ -9,7 +9,6 @@
  * cost   linear in the field, query or cookie text, whatever it holds
  */
 import { CidrSet } from "../core/address.ts";
-import { ID_UNKNOWN } from "../core/field-names.table.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import type { ClientCertTest, NamedTest, RouteMatch, ValueTest } from "./match.ts";
@@ -106,28 +105,13 @@ function compileTest(test: ValueTest): Accepts {
 function headerCondition({ name, test }: NamedTest): Condition {
   const accepts = compileTest(test);
   const lowerName = name.toLowerCase();
-  const id = fieldIdOf(lowerName);
-  const read = (fields: Fields) => (id === ID_UNKNOWN ? joinUnknown(fields, lowerName) : fields.joined(id));
   return {
     subject: `header ${lowerName}`,
     holds(request) {
-      const value = read(request.requestFields);
+      const value = request.requestFields.joinedNamed(lowerName);
       return value !== undefined && accepts(value);
     },
   };
-}
-
-/** As `Fields.joined`, for a name without an id. */
-function joinUnknown(fields: Fields, lowerName: string): string | undefined {
-  let value = fields.find(lowerName);
-  if (value === undefined) return undefined;
-  let isFirst = true;
-  for (let index = 0; index < fields.count; index++) {
-    if (fields.idAt(index) !== ID_UNKNOWN || fields.nameAt(index).toLowerCase() !== lowerName) continue;
-    if (!isFirst) value += `, ${fields.valueAt(index)}`;
-    isFirst = false;
-  }
-  return value;
 }
 
 function queryCondition({ name, test }: NamedTest): Condition {

@@ -53,6 +53,8 @@ const PROTECTED = [
   "via",
   "x-request-id",
   "x-real-ip",
+  "client-cert",
+  "x-client-cert-subject",
   "authorization",
   "cookie",
   "set-cookie",

@@ -33,6 +33,7 @@ const PROTECTED = fieldMask(
   "via",
   "x-request-id",
   "x-real-ip",
+  "client certificate",
   "authorization",
   "cookie",
   "set-cookie",

@@ -20,7 +20,6 @@ import {
 } from "../../core/body.ts";
 import { CR, LF } from "../../core/bytes.ts";
 import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
-import { UNDERSCORE_NAMES } from "../../core/field-names.table.ts";
 import { fieldIdOf, fieldMask } from "../../core/field-names.ts";
 import type { Fields } from "../../core/fields.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -420,5 +419,6 @@ const FORBIDDEN_HIGH = fieldMask(
   "location",
   "x-forwarded-server",
   "x-forwarded-prefix",
-  ...UNDERSCORE_NAMES,
+  "client certificate",
+  "underscored",
 ).high;
