@@ -8,7 +8,7 @@ const FACTS: CheckFacts = {
   env: { TOKEN: "t" },
   cores: 1,
   folder: "/",
-  kindOf: () => "folder",
+  kindOf: (path) => (/\.\w+$/.test(path) ? "file" : "folder"),
   readText: () => ({ error: "none" }),
 };
 
@@ -31,6 +31,20 @@ const EVERYTHING = defineConfig({
       encodedSlash: "pass",
       limits: { connections: 10, requestHead: "8KiB", headers: 50, body: 0, requestsPerConnection: 5 },
       timeouts: { handshake: "1s", head: "1s", body: "1s", idle: "1s" },
+    },
+    plain: { bind: ":80", redirectToHttps: { status: 301, port: 8443 } },
+    secure: {
+      bind: ":8443",
+      protocols: ["h1", "h2"],
+      tls: {
+        certificates: [{ cert: "app.crt", key: "app.key" }],
+        unknownNames: "refuse",
+        minVersion: "1.2",
+        policy: { ciphers: ["ECDHE-RSA-AES128-GCM-SHA256"], curves: ["X25519"] },
+        clientAuth: { mode: "optional", ca: "ca.pem", crl: "crl.pem", forward: true },
+        hsts: { maxAge: "8760h", includeSubDomains: true, preload: true },
+      },
+      http2: { maxStreams: 10, streamWindow: "64KiB", connectionWindow: "1MiB", extendedConnect: true },
     },
   },
   routes: [
@@ -69,6 +83,11 @@ const EVERYTHING = defineConfig({
       pool: { idle: 1, idleTimeout: "1s", maxAge: "1m" },
       proxyProtocol: "v2",
     },
+    secure: {
+      endpoints: "https://10.0.0.1",
+      protocol: "auto",
+      tls: { ca: "ca.pem", serverName: "app.internal", cert: "app.crt", key: "app.key", verify: true },
+    },
     short: "127.0.0.1:3003",
     list: ["127.0.0.1:3004", { address: "127.0.0.1:3005" }],
   },
@@ -89,7 +108,7 @@ test("what the types refuse, the check refuses", () => {
     // @ts-expect-error a duration without a unit
     { listeners: { web: { bind: ":1", timeouts: { idle: "5" } } }, routes: [{ respond: {} }] },
     // @ts-expect-error a key of a later release
-    { listeners: { web: { bind: ":1", tls: {} } }, routes: [{ respond: {} }] },
+    { listeners: { web: { bind: ":1", mode: "tcp" } }, routes: [{ respond: {} }] },
     // @ts-expect-error a status that is no redirect
     { listeners: { web: { bind: ":1" } }, routes: [{ redirect: { to: "/", status: 300 } }] },
   ];

@@ -20,7 +20,7 @@ export type Size =
 export type OneOrMore<T> = T | readonly T[];
 /** In the file itself, in a file beside it, or in the environment. Never printed. */
 export type Secret = string | { readonly file: string } | { readonly env: string };
-/** `host:port`, `:port`, `[v6]:port` or `unix:/path`. */
+/** `host:port`, `:port`, `[v6]:port` or `unix:/path`; for an endpoint also `http://` and `https://`. */
 export type AddressText = string;
 
 export interface ConfigInput {
@@ -56,8 +56,14 @@ export interface ListenerInput {
   readonly bind: OneOrMore<AddressText>;
   /** What is spoken here. Default `http`. */
   readonly mode?: "http";
-  /** HTTP versions. Default `[h1]`. */
-  readonly protocols?: OneOrMore<"h1">;
+  /** HTTP versions. Default: h1 and h2 with `tls`, h1 without; h2 without `tls` means prior knowledge (h2c). */
+  readonly protocols?: OneOrMore<"h1" | "h2">;
+  /** Certificates and what is asked of clients; plain text when left out. */
+  readonly tls?: ListenerTlsInput;
+  /** What one HTTP/2 connection may use. */
+  readonly http2?: Http2Input;
+  /** Answers every request with a redirect to https. */
+  readonly redirectToHttps?: boolean | HttpsRedirectInput | Variable;
   /** Peers that must begin a connection with a PROXY protocol header (v1 or v2), and are believed. */
   readonly proxyProtocol?: { readonly from: OneOrMore<string> };
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody. */
@@ -66,6 +72,73 @@ export interface ListenerInput {
   readonly encodedSlash?: "refuse" | "pass";
   readonly limits?: ListenerLimitsInput;
   readonly timeouts?: ListenerTimeoutsInput;
+}
+
+export interface ListenerTlsInput {
+  /** Chosen by the names inside; the first is the default. */
+  readonly certificates?: OneOrMore<CertificateInput>;
+  /** A server name that no certificate covers: the default certificate, or an alert. Default `default`. */
+  readonly unknownNames?: "default" | "refuse";
+  /** Default `1.2`; `1.3` with the policy `modern`. */
+  readonly minVersion?: "1.2" | "1.3" | 1.2 | 1.3;
+  /** Mozilla's `modern` or `intermediate`, or suites and groups of your own. Default `intermediate`. */
+  readonly policy?: "modern" | "intermediate" | TlsPolicyInput;
+  /** Certificates of clients (mutual TLS). */
+  readonly clientAuth?: ClientAuthInput;
+  /** Strict-Transport-Security on every answer. */
+  readonly hsts?: boolean | HstsInput | Variable;
+}
+
+/** Two PEM files, relative to the configuration file. */
+export interface CertificateInput {
+  /** The certificate and those that vouch for it, leaf first. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface TlsPolicyInput {
+  /** Suites of TLS 1.2 by their OpenSSL names, the preferred one first. */
+  readonly ciphers?: OneOrMore<string>;
+  /** Key exchange groups, the preferred one first: `X25519MLKEM768`, `X25519`, `P-256`, `P-384`, `P-521`. */
+  readonly curves?: OneOrMore<string>;
+}
+
+export interface ClientAuthInput {
+  /** Default `require`. */
+  readonly mode?: "off" | "optional" | "require";
+  /** Authorities that may have signed the certificate: a PEM file. */
+  readonly ca?: string;
+  /** Certificates that were revoked: a PEM file. */
+  readonly crl?: string;
+  /** Tells endpoints who the client is: `Client-Cert` and `X-Client-Cert-*`. Default false. */
+  readonly forward?: boolean | Variable;
+}
+
+export interface HstsInput {
+  /** How long a browser goes to https by itself; 0 makes it forget. Default `17520h`: two years. */
+  readonly maxAge?: Duration;
+  /** Holds for every name below as well. Default false. */
+  readonly includeSubDomains?: boolean | Variable;
+  /** Lets browsers ship the name in their lists. Default false. */
+  readonly preload?: boolean | Variable;
+}
+
+export interface Http2Input {
+  /** Requests open at once on one connection. Default 128. */
+  readonly maxStreams?: number | Variable;
+  /** Body bytes of one request that may be on their way. Default `256KiB`. */
+  readonly streamWindow?: Size;
+  /** Body bytes of all requests of a connection that may be on their way. Default `1MiB`. */
+  readonly connectionWindow?: Size;
+  /** WebSockets over HTTP/2 (RFC 8441). Default false. */
+  readonly extendedConnect?: boolean | Variable;
+}
+
+export interface HttpsRedirectInput {
+  /** Default 308. */
+  readonly status?: 301 | 302 | 303 | 307 | 308;
+  /** Port of the https listener as clients see it. Default 443. */
+  readonly port?: number | Variable;
 }
 
 export interface ListenerLimitsInput {
@@ -213,13 +286,27 @@ export interface EndpointObjectInput {
 
 export interface UpstreamInput {
   readonly endpoints: OneOrMore<EndpointInput>;
-  /** Default `h1`. */
-  readonly protocol?: "h1";
+  /** `h2` is over TLS, `h2c` over plain text, `auto` is what the endpoint says (ALPN). Default `h1`. */
+  readonly protocol?: "h1" | "h2" | "h2c" | "auto";
+  /** TLS towards the endpoints, verified; `https://` addresses mean it as well. */
+  readonly tls?: boolean | UpstreamTlsInput | Variable;
   /** How an endpoint is chosen. Default `round-robin`. */
   readonly balance?: "round-robin" | "random";
   readonly pool?: PoolInput;
   /** PROXY protocol header to send at the start of each connection. Default `off`. */
   readonly proxyProtocol?: "off" | "v1" | "v2";
+}
+
+export interface UpstreamTlsInput {
+  /** Authorities to believe, a PEM file. Default: the system's. */
+  readonly ca?: string;
+  /** Name to ask for and to verify. Default: the endpoint's host. */
+  readonly serverName?: string;
+  /** Certificate to show to the endpoint, and its key: PEM files. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** False takes any certificate, also that of an attacker. Default true. */
+  readonly verify?: boolean | Variable;
 }
 
 export interface PoolInput {

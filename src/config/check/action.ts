@@ -10,6 +10,7 @@ import { FILES, REDIRECT, RESPOND, TARGET } from "../options/options.table.ts";
 import { withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
 import { absolutePath } from "./places.ts";
+import { isRedirectStatus } from "./redirect-status.ts";
 import type { RouteNeeds, WrittenRoute } from "./written-route.ts";
 
 const ACTIONS = ["to", "redirect", "respond", "files"] as const;
@@ -59,15 +60,11 @@ function proxyAction(to: WrittenRoute["to"], place: Place, needs: RouteNeeds): A
   return { kind: "proxy", targets };
 }
 
-const REDIRECT_STATUSES = [301, 302, 303, 307, 308];
-
 function redirectAction(written: WrittenRoute["redirect"], place: Place, path: PathTest | undefined): Action {
   if (written?.to === undefined) return NO_ACTION;
   const { status } = withDefaults(REDIRECT, written);
   const { to } = written;
-  if (!REDIRECT_STATUSES.includes(status)) {
-    place.key("status").error(`${status} is no redirect`, `Use ${REDIRECT_STATUSES.join(", ")}.`);
-  }
+  isRedirectStatus(status, place.key("status"));
   const at = place.has("to") ? place.key("to") : place;
   const wrong = templateProblem(to, path, ["rest", "path", "query", "host"]);
   if (wrong !== undefined) at.error(wrong);

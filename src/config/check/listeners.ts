@@ -2,13 +2,22 @@
  * Listeners: names, addresses, and that no address is given twice.
  */
 import { type Address, formatAddress } from "../../core/address.ts";
-import type { ListenerConfig } from "../config.ts";
+import type { Http2Config, ListenerConfig } from "../config.ts";
 import type { Entry } from "../options/containers.ts";
-import { LISTENER, LISTENER_LIMITS, LISTENER_TIMEOUTS } from "../options/options.table.ts";
+import {
+  HTTP2,
+  HTTPS_REDIRECT,
+  LISTENER,
+  LISTENER_LIMITS,
+  LISTENER_TIMEOUTS,
+} from "../options/options.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
+import { formatSize } from "../quantity.ts";
 import type { CheckFacts } from "./facts.ts";
+import { checkListenerTls } from "./listener-tls.ts";
 import { absoluteAddress, bindKey, isOverlap, isWithin } from "./places.ts";
+import { isRedirectStatus } from "./redirect-status.ts";
 
 type ListenerEntry = Entry<Written<typeof LISTENER>>;
 
@@ -27,7 +36,7 @@ export function checkListeners(
     if (entry.value.bind?.length === 0 && entry.isSound)
       entry.place.key("bind").error("there is no address", 'Write ":8080".');
     for (const address of bind) claim(address, entry, owners);
-    return toListener(entry, bind);
+    return toListener(entry, bind, facts);
   });
 }
 
@@ -65,22 +74,19 @@ function claim(address: Address, entry: ListenerEntry, owners: Owner[]): void {
     .error(message, "Give each listener its own port, or addresses that do not overlap.");
 }
 
-function toListener({ name, value }: ListenerEntry, bind: readonly Address[]): ListenerConfig {
+function toListener(entry: ListenerEntry, bind: readonly Address[], facts: CheckFacts): ListenerConfig {
+  const { name, value, place } = entry;
   const filled = withDefaults(LISTENER, value);
   const limits = withDefaults(LISTENER_LIMITS, value.limits);
   const timeouts = withDefaults(LISTENER_TIMEOUTS, value.timeouts);
+  const protocols = checkProtocols(entry);
   return {
     name,
     bind,
-    protocols: ["h1"],
-    tls: undefined,
-    http2: {
-      maxStreams: 128,
-      streamWindowBytes: 256 * 1024,
-      connectionWindowBytes: 1024 ** 2,
-      extendedConnect: false,
-    },
-    redirectToHttps: undefined,
+    protocols,
+    tls: checkListenerTls(value.tls, place.key("tls"), facts),
+    http2: checkHttp2(value.http2, place.key("http2"), protocols),
+    redirectToHttps: checkRedirect(value, place.key("redirectToHttps")),
     proxyProtocolFrom: filled.proxyProtocol?.from ?? [],
     trustedProxies: filled.trustedProxies,
     encodedSlash: filled.encodedSlash,
@@ -98,4 +104,53 @@ function toListener({ name, value }: ListenerEntry, bind: readonly Address[]): L
       idleMs: timeouts.idle,
     },
   };
+}
+
+type WrittenListener = Written<typeof LISTENER>;
+
+function checkProtocols({ value: written, place, isSound }: ListenerEntry): ListenerConfig["protocols"] {
+  const fallback = place.has("tls") ? (["h1", "h2"] as const) : (["h1"] as const);
+  if (written.protocols === undefined) return fallback;
+  if (written.protocols.length === 0 && isSound) {
+    place.key("protocols").error("no protocol is left to speak", "Write [h1, h2], or remove the key.");
+  }
+  return [...new Set(written.protocols)];
+}
+
+function checkHttp2(
+  written: WrittenListener["http2"],
+  place: Place,
+  protocols: ListenerConfig["protocols"],
+): Http2Config {
+  const { maxStreams, streamWindow, connectionWindow, extendedConnect } = withDefaults(HTTP2, written);
+  if (written !== undefined && !protocols.includes("h2")) {
+    place.warning("this listener speaks no HTTP/2", "Add h2 to `protocols`, or remove this.");
+  }
+  if (connectionWindow < streamWindow) {
+    const at = place.key(place.has("connectionWindow") ? "connectionWindow" : "streamWindow");
+    at.error(
+      `the connection's window of ${formatSize(connectionWindow)} is smaller than that of one request, ${formatSize(streamWindow)}`,
+      "Make `connectionWindow` at least as large as `streamWindow`.",
+    );
+  }
+  return {
+    maxStreams,
+    streamWindowBytes: streamWindow,
+    connectionWindowBytes: connectionWindow,
+    extendedConnect,
+  };
+}
+
+function checkRedirect(written: WrittenListener, place: Place): ListenerConfig["redirectToHttps"] {
+  const { redirectToHttps, tls } = written;
+  if (redirectToHttps === undefined || redirectToHttps === false) return undefined;
+  const { status, port } = withDefaults(HTTPS_REDIRECT, redirectToHttps);
+  if (!isRedirectStatus(status, place.key("status"))) return undefined;
+  if (tls !== undefined) {
+    place.error(
+      "this listener has `tls`: its clients speak https already",
+      "Put it on the listener for plain http.",
+    );
+  }
+  return { status, port };
 }

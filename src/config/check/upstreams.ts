@@ -13,11 +13,12 @@ import { type Place, quote } from "../problem.ts";
 import { didYouMean, nearest } from "../suggest.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress } from "./places.ts";
+import { checkUpstreamTls, type PlacedEndpoint } from "./upstream-tls.ts";
 
 type UpstreamEntry = Entry<Written<typeof UPSTREAM>>;
 
 export class UpstreamTable {
-  readonly #folder: string;
+  readonly #facts: CheckFacts;
   readonly #upstreams = new Map<string, UpstreamConfig>();
   /** Named in the file, sound or not: a route that names an unsound one is not wrong as well. */
   readonly #names: ReadonlySet<string>;
@@ -26,7 +27,7 @@ export class UpstreamTable {
 
   constructor(entries: readonly UpstreamEntry[] | undefined, root: Place, facts: CheckFacts) {
     const place = root.key("upstreams");
-    this.#folder = facts.folder;
+    this.#facts = facts;
     this.#names = new Set(place.names());
     this.#isUnreadable = entries === undefined && root.has("upstreams");
     if (entries !== undefined && this.#names.size === 0) {
@@ -55,11 +56,13 @@ export class UpstreamTable {
       place.error(judged.wrong, judged.hint);
       return undefined;
     }
-    const address = absoluteAddress(judged.value, this.#folder);
-    const name = formatAddress(address);
+    const { scheme } = judged.value;
+    const address = absoluteAddress(judged.value.address, this.#facts.folder);
+    const plainName = formatAddress(address);
+    const name = scheme === "https" ? `https://${plainName}` : plainName;
     if (!this.#upstreams.has(name)) {
-      const endpoint: EndpointConfig = { name, address, weight: 1, backup: false };
-      this.#upstreams.set(name, this.#fill(name, [endpoint], {}));
+      const endpoint: EndpointConfig = { name: plainName, address, weight: 1, backup: false };
+      this.#upstreams.set(name, this.#fill({ name, value: {}, place }, [{ endpoint, scheme, place }]));
     }
     return name;
   }
@@ -71,13 +74,14 @@ export class UpstreamTable {
     return "Add it under `upstreams`, or write an address such as 127.0.0.1:3000.";
   }
 
-  #toUpstream({ name, value, place, isSound }: UpstreamEntry): UpstreamConfig {
+  #toUpstream(entry: UpstreamEntry): UpstreamConfig {
+    const { value, place, isSound } = entry;
     const seen = new Map<string, Place>();
     const endpoints = (value.endpoints ?? []).flatMap(({ value: written, place: at }) => {
-      const { address, weight, backup } = withDefaults(ENDPOINT, written);
-      if (address === undefined) return [];
-      const absolute = absoluteAddress(address, this.#folder);
-      const endpoint: EndpointConfig = { name: formatAddress(absolute), address: absolute, weight, backup };
+      const { address: named, weight, backup } = withDefaults(ENDPOINT, written);
+      if (named === undefined) return [];
+      const address = absoluteAddress(named.address, this.#facts.folder);
+      const endpoint: EndpointConfig = { name: formatAddress(address), address, weight, backup };
       const twin = seen.get(endpoint.name);
       seen.set(endpoint.name, at);
       if (twin !== undefined) {
@@ -86,24 +90,26 @@ export class UpstreamTable {
           "Use `weight` to send it more.",
         );
       }
-      return [endpoint];
+      return [{ endpoint, scheme: named.scheme, place: at }];
     });
     if (value.endpoints?.length === 0 && isSound)
       place.error("the upstream has no endpoint", 'Add one, such as "127.0.0.1:3000".');
-    return this.#fill(name, endpoints, value);
+    return this.#fill(entry, endpoints);
   }
 
-  #fill(name: string, endpoints: readonly EndpointConfig[], value: Written<typeof UPSTREAM>): UpstreamConfig {
+  #fill(
+    { name, value, place }: Pick<UpstreamEntry, "name" | "value" | "place">,
+    endpoints: readonly PlacedEndpoint[],
+  ): UpstreamConfig {
     const { balance, proxyProtocol } = withDefaults(UPSTREAM, value);
     const pool = withDefaults(POOL, value.pool);
     return {
       name,
-      endpoints,
+      endpoints: endpoints.map(({ endpoint }) => endpoint),
       balance,
       pool: { idle: pool.idle, idleTimeoutMs: pool.idleTimeout, maxAgeMs: pool.maxAge },
       proxyProtocol,
-      protocol: "h1",
-      tls: undefined,
+      ...checkUpstreamTls(value, place, endpoints, this.#facts),
     };
   }
 }

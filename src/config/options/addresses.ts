@@ -77,21 +77,27 @@ function judgeBind(value: unknown): Judged<Address> {
 /** For a port alone: an endpoint on this machine is what is mostly meant. */
 export const localHint = (port: string) => `Write "127.0.0.1:${port}" for that port of this machine.`;
 
-/** One endpoint: `host:port`, `http://host:port` or `unix:/path`. */
-export function judgeEndpoint(written: string): Judged<Address> {
+export interface EndpointAddress {
+  readonly address: Address;
+  /** undefined = none was written. */
+  readonly scheme: "http" | "https" | undefined;
+}
+
+const SCHEME_PORTS: Readonly<Record<"http" | "https", number>> = { http: 80, https: 443 };
+
+/** One endpoint: `host:port`, `http://host:port`, `https://host:port` or `unix:/path`. */
+export function judgeEndpoint(written: string): Judged<EndpointAddress> {
   if (/^\d{1,5}$/.test(written))
     return { wrong: `${quote(written)} is not an address`, hint: localHint(written) };
   const url = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(.*)$/i.exec(written);
-  if (url === null) return judgePort(written, judgeAddress(written, "127.0.0.1"));
-  const [, scheme = "", authority = "", rest = ""] = url;
-  if (scheme.toLowerCase() === "https") {
+  if (url === null) return judgePort(written, judgeAddress(written, "127.0.0.1"), undefined);
+  const [, writtenScheme = "", authority = "", rest = ""] = url;
+  const scheme = writtenScheme.toLowerCase();
+  if (scheme !== "http" && scheme !== "https") {
     return {
-      wrong: `${quote(written)}: \`https://\` upstreams are not supported yet`,
-      hint: "Use http://host:port.",
+      wrong: `${quote(`${writtenScheme}://`)} is not supported`,
+      hint: "Use http://host:port or https://host:port.",
     };
-  }
-  if (scheme.toLowerCase() !== "http") {
-    return { wrong: `${quote(`${scheme}://`)} is not supported`, hint: "Use http://host:port." };
   }
   if (authority.includes("@"))
     return { wrong: "an endpoint's URL holds no user or password", hint: "Remove it." };
@@ -102,15 +108,16 @@ export function judgeEndpoint(written: string): Judged<Address> {
     };
   }
   const hasPort = /:\d+$/.test(authority);
-  return judgePort(written, judgeAddress(hasPort ? authority : `${authority}:80`, "127.0.0.1"));
+  const full = hasPort ? authority : `${authority}:${SCHEME_PORTS[scheme]}`;
+  return judgePort(written, judgeAddress(full, "127.0.0.1"), scheme);
 }
 
 /** As `judgeEndpoint`, as an option type. */
-export const endpointAddress: Type<Address> = {
+export const endpointAddress: Type<EndpointAddress> = {
   name: "address to connect to",
   schema: { type: "string" },
   read(value, place) {
-    const judged: Judged<Address> =
+    const judged: Judged<EndpointAddress> =
       typeof value === "string" || typeof value === "number"
         ? judgeEndpoint(String(value))
         : { wrong: `${describe(value)} is not an address`, hint: ADDRESS_HINT };
@@ -120,8 +127,14 @@ export const endpointAddress: Type<Address> = {
   },
 };
 
-function judgePort(written: string, judged: Judged<Address>): Judged<Address> {
-  if (!("value" in judged) || judged.value.kind === "unix" || judged.value.port !== 0) return judged;
+function judgePort(
+  written: string,
+  judged: Judged<Address>,
+  scheme: EndpointAddress["scheme"],
+): Judged<EndpointAddress> {
+  if (!("value" in judged)) return judged;
+  const { value: address } = judged;
+  if (address.kind === "unix" || address.port !== 0) return { value: { address, scheme } };
   return { wrong: `${quote(written)} has port 0`, hint: "Name the port that the endpoint listens on." };
 }
 

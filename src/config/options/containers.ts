@@ -4,8 +4,9 @@
  * rule   a key that nobody knows is a mistake with a hint; what comes in a later release is told apart from one
  */
 import { describe, type Place, quote } from "../problem.ts";
+import { didYouMean } from "../suggest.ts";
 import { LATER_KEYS } from "./later.table.ts";
-import { wrongName } from "./scalars.ts";
+import { flag, wrongName } from "./scalars.ts";
 import type { JsonSchema, Option, Rows, Type, Written } from "./types.ts";
 import { hintForKey } from "./unknown-key.ts";
 
@@ -173,6 +174,51 @@ export function offOr<T>(type: Type<T>): Type<T | "off"> {
       place.error(
         `${describe(value)} is neither \`off\` nor a mapping`,
         isOff ? "Write `off`." : `Write \`off\`, or a mapping: its keys are ${keys}.`,
+      );
+      return undefined;
+    },
+  };
+}
+
+/** One of a few words, or the mapping. */
+export function wordOr<const W extends string, T>(words: readonly W[], type: Type<T>): Type<W | T> {
+  const name = `${words.map((word) => `\`${word}\``).join(" or ")} or a ${type.name}`;
+  return {
+    ...type,
+    name,
+    get schema() {
+      return { anyOf: [{ enum: words }, type.schema] };
+    },
+    read(value, place) {
+      const word = words.find((one) => one === value);
+      if (word !== undefined) return word;
+      if (isMapping(value)) return type.read(value, place);
+      const hint =
+        typeof value === "string"
+          ? didYouMean(value, words)
+          : `Its keys are ${Object.keys(type.rows ?? {}).join(", ")}.`;
+      place.error(`${describe(value)} is not ${name}`, hint);
+      return undefined;
+    },
+  };
+}
+
+/** `true` stands for the mapping with every default, `false` for none. */
+export function trueOr<R extends Rows>(type: Type<Written<R>>): Type<Written<R> | false> {
+  return {
+    ...type,
+    name: `\`true\` or a ${type.name}`,
+    get schema() {
+      return { anyOf: [flag.schema, type.schema] };
+    },
+    read(value, place) {
+      if (isMapping(value)) return type.read(value, place);
+      if (value === true || value === "true") return {};
+      if (value === false || value === "false") return false;
+      const keys = Object.keys(type.rows ?? {}).join(", ");
+      place.error(
+        `${describe(value)} is neither \`true\` nor a mapping`,
+        `Write \`true\`, or a mapping: its keys are ${keys}.`,
       );
       return undefined;
     },

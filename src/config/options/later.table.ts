@@ -9,8 +9,7 @@ export const LATER_KEYS: Readonly<Record<string, string>> = {
   "cluster":                        "Shared limits, purges, certificates and versions between machines",
   "observe.tracing":                "Spans sent to an OTLP collector",
 
-  "listeners.*.tls":                "Certificates, ACME, versions and client certificates",
-  "listeners.*.redirectToHttps":    "Answers every request with a redirect to https",
+  "listeners.*.tls.acme":           "Certificates that are obtained and renewed by themselves",
 
   "routes[].retry":                 "New attempts after a failure",
   "routes[].cache":                 "Keeps responses and answers from them",
@@ -24,7 +23,6 @@ export const LATER_KEYS: Readonly<Record<string, string>> = {
   "policies.*.compress":            "Compresses responses on the way",
   "policies.*.auth":                "Who may pass: JWT, basic, client certificate",
 
-  "upstreams.*.tls":                "TLS towards the endpoints",
   "upstreams.*.hash":               "What `balance: hash` looks at",
   "upstreams.*.sticky":             "Keeps a client at its endpoint by a cookie",
   "upstreams.*.health":             "Active and passive health checks",
@@ -36,7 +34,6 @@ export const LATER_KEYS: Readonly<Record<string, string>> = {
 
 export const LATER_VALUES: Readonly<Record<string, readonly string[]>> = {
   "listeners.*.mode":               ["tcp", "udp", "tls-passthrough"],
-  "listeners.*.protocols[]":        ["h2", "h3"],
-  "upstreams.*.protocol":           ["h2", "h2c", "auto"],
+  "listeners.*.protocols[]":        ["h3"],
   "upstreams.*.balance":            ["least-request", "p2c", "hash"],
 };

@@ -6,10 +6,11 @@
  */
 import type * as Input from "../define.ts";
 import { bindAddress, cidr, endpointAddress, hostPattern } from "./addresses.ts";
-import { list, map, object, offOr, placed, shortFor, strictList } from "./containers.ts";
+import { list, map, object, offOr, placed, shortFor, strictList, trueOr, wordOr } from "./containers.ts";
 import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests } from "./messages.ts";
 import { choice, duration, flag, integer, name, ownName, size, text, workerCount } from "./scalars.ts";
 import { secret } from "./secret.ts";
+import { cipherSuite, curve, tlsVersion } from "./tls.ts";
 import { defaulted, type Option, optional, required } from "./types.ts";
 
 type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
@@ -18,6 +19,10 @@ const MS = 1, SECOND = 1000, HOUR = 3_600_000;
 const KIB = 1024, MIB = 1024 ** 2, TIB = 1024 ** 4;
 /** A day is far beyond any request; it keeps timers within the runtime's 31 bits. */
 const DAY = 24 * HOUR;
+/** Only told to clients: no timer runs so long. */
+const DECADE = 3650 * DAY;
+
+const file = text("a file", undefined, { type: "string" });
 
 export const SERVER = {
   workers:      defaulted(workerCount, "auto", "Data-plane processes; `auto` is one a core"),
@@ -45,10 +50,57 @@ const PROXY_PROTOCOL = {
   from: required(list(cidr, "list of address blocks"), "Peers that must begin a connection with a PROXY protocol header, and are believed"),
 } satisfies RowsFor<NonNullable<Input.ListenerInput["proxyProtocol"]>>;
 
+export const CERTIFICATE = {
+  cert: required(file, "The certificate and those that vouch for it, leaf first: a PEM file"),
+  key:  required(file, "Its private key: a PEM file"),
+} satisfies RowsFor<Input.CertificateInput>;
+
+export const TLS_POLICY = {
+  ciphers: optional(list(cipherSuite, "list of cipher suites"), "Suites of TLS 1.2, the preferred one first; those of TLS 1.3 are always on"),
+  curves:  optional(list(curve, "list of key exchange groups"), "Key exchange groups, the preferred one first"),
+} satisfies RowsFor<Input.TlsPolicyInput>;
+
+export const CLIENT_AUTH = {
+  mode:    defaulted(choice("off", "optional", "require"), "require", "Whether a client must show a certificate"),
+  ca:      optional(file, "Authorities that may have signed it: a PEM file"),
+  crl:     optional(file, "Certificates that were revoked: a PEM file"),
+  forward: defaulted(flag, false, "Tells endpoints who the client is: `Client-Cert` (RFC 9440) and `X-Client-Cert-*`"),
+} satisfies RowsFor<Input.ClientAuthInput>;
+
+export const HSTS = {
+  maxAge:            defaulted(duration({ min: SECOND, max: DECADE, zero: "clients forget it" }), "17520h", "How long a browser goes to https by itself"),
+  includeSubDomains: defaulted(flag, false, "Holds for every name below as well"),
+  preload:           defaulted(flag, false, "Lets browsers ship the name in their lists"),
+} satisfies RowsFor<Input.HstsInput>;
+
+export const LISTENER_TLS = {
+  certificates: optional(placed(list(placed(object(CERTIFICATE)), "certificate or list of certificates")), "Chosen by the names inside; the first is the default. Files are watched and swapped without dropping a connection"),
+  unknownNames: defaulted(choice("default", "refuse"), "default", "A server name that no certificate covers: the default certificate, or an alert"),
+  minVersion:   optional(tlsVersion, "Oldest version of TLS; `1.2` when left out, `1.3` with the policy `modern`"),
+  policy:       defaulted(wordOr(["modern", "intermediate"], object(TLS_POLICY)), "intermediate", "Mozilla's `modern` or `intermediate` (server-side TLS 5.7), or suites and groups of your own"),
+  clientAuth:   optional(object(CLIENT_AUTH), "Certificates of clients (mutual TLS)"),
+  hsts:         optional(trueOr(object(HSTS)), "Strict-Transport-Security on every answer (RFC 6797)"),
+} satisfies RowsFor<Input.ListenerTlsInput>;
+
+export const HTTP2 = {
+  maxStreams:       defaulted(integer(1, 10_000), 128, "Requests open at once on one connection"),
+  streamWindow:     defaulted(size({ min: 16 * KIB, max: 16 * MIB }), "256KiB", "Body bytes of one request that may be on their way"),
+  connectionWindow: defaulted(size({ min: 64 * KIB, max: 64 * MIB }), "1MiB", "Body bytes of all requests of a connection that may be on their way"),
+  extendedConnect:  defaulted(flag, false, "WebSockets over HTTP/2 (RFC 8441)"),
+} satisfies RowsFor<Input.Http2Input>;
+
+export const HTTPS_REDIRECT = {
+  status: defaulted(integer(301, 308), 308, "301, 302, 303, 307 or 308"),
+  port:   defaulted(integer(1, 65_535), 443, "Port of the https listener as clients see it; 443 stays unsaid"),
+} satisfies RowsFor<Input.HttpsRedirectInput>;
+
 export const LISTENER = {
   bind:           required(list(bindAddress, "address or list of addresses"), "Where to listen: host:port, :port, [v6]:port or unix:/path"),
   mode:           defaulted(choice("http"), "http", "What is spoken here"),
-  protocols:      defaulted(list(choice("h1"), "list of HTTP versions"), ["h1"], "HTTP versions that a client may speak"),
+  protocols:      optional(list(choice("h1", "h2"), "list of HTTP versions"), "HTTP versions that a client may speak: h1 and h2 with `tls`, h1 without; h2 without `tls` means prior knowledge (h2c)"),
+  tls:            optional(object(LISTENER_TLS), "Certificates and what is asked of clients; plain text when left out"),
+  http2:          optional(object(HTTP2), "What one HTTP/2 connection may use"),
+  redirectToHttps: optional(trueOr(object(HTTPS_REDIRECT)), "Answers every request with a redirect to https"),
   proxyProtocol:  optional(object(PROXY_PROTOCOL), "Accepts PROXY protocol v1 and v2, from these peers only"),
   trustedProxies: defaulted(list(cidr, "list of address blocks"), [], "Peers whose X-Forwarded-* and Forwarded are believed"),
   encodedSlash:   defaulted(choice("refuse", "pass"), "refuse", "`%2F` and `%5C` in a path: answered with 400, or passed on unchanged"),
@@ -133,7 +185,7 @@ export const ROUTE = {
 } satisfies RowsFor<Input.RouteInput>;
 
 export const ENDPOINT = {
-  address: required(endpointAddress, "host:port, http://host:port or unix:/path"),
+  address: required(endpointAddress, "host:port, http://host:port, https://host:port or unix:/path"),
   weight:  defaulted(integer(1, 1000), 1, "Share of the requests, against the other weights"),
   backup:  defaulted(flag, false, "Only used when no other endpoint is usable"),
 } satisfies RowsFor<Input.EndpointObjectInput>;
@@ -144,9 +196,18 @@ export const POOL = {
   maxAge:      defaulted(duration({ min: SECOND, max: DAY }), "10m", "How old a connection may grow before it is replaced"),
 } satisfies RowsFor<Input.PoolInput>;
 
+export const UPSTREAM_TLS = {
+  ca:         optional(file, "Authorities to believe, a PEM file; the system's when left out"),
+  serverName: optional(text("a name", undefined, { type: "string" }), "Name to ask for and to verify; the endpoint's host when left out"),
+  cert:       optional(file, "Certificate to show to the endpoint: a PEM file"),
+  key:        optional(file, "Its private key: a PEM file"),
+  verify:     defaulted(flag, true, "False takes any certificate, also that of an attacker"),
+} satisfies RowsFor<Input.UpstreamTlsInput>;
+
 export const UPSTREAM = {
   endpoints:     required(list(placed(shortFor(ENDPOINT, "address", "address or a mapping")), "address or list of endpoints"), "Addresses, each alone or with more to say"),
-  protocol:      defaulted(choice("h1"), "h1", "HTTP version towards the endpoints"),
+  protocol:      defaulted(choice("h1", "h2", "h2c", "auto"), "h1", "HTTP version towards the endpoints: `h2` over TLS, `h2c` over plain text, `auto` as the endpoint says (ALPN)"),
+  tls:           optional(trueOr(object(UPSTREAM_TLS)), "TLS towards the endpoints, verified; `https://` addresses mean it as well"),
   balance:       defaulted(choice("round-robin", "random"), "round-robin", "How an endpoint is chosen"),
   pool:          optional(object(POOL), "Connections kept open for the next request"),
   proxyProtocol: defaulted(choice("off", "v1", "v2"), "off", "PROXY protocol header to send at the start of each connection"),
