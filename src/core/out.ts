@@ -12,8 +12,12 @@ const FIRST_BYTES = 64 * 1024;
 const SHORT_TEXT = 12;
 
 export class Out {
-  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  bytes: Buffer;
   length = 0;
+
+  constructor(firstBytes = FIRST_BYTES) {
+    this.bytes = Buffer.allocUnsafeSlow(firstBytes);
+  }
 
   reset(): void {
     this.length = 0;
@@ -51,3 +55,19 @@ export class Out {
 
 /** The buffer of this process. */
 export const OUT = new Out();
+
+/** Buffers of connections that gather output over several messages: lent while there is any. */
+const SPARE: Out[] = [];
+const MAX_SPARE = 64;
+/** A buffer that grew beyond this is not kept. */
+const MAX_KEPT_BYTES = 256 * 1024;
+
+export function borrowOut(): Out {
+  return SPARE.pop() ?? new Out();
+}
+
+/** The other half of `borrowOut`: nobody uses the buffer any more. */
+export function returnOut(out: Out): void {
+  out.length = 0;
+  if (SPARE.length < MAX_SPARE && out.bytes.length <= MAX_KEPT_BYTES) SPARE.push(out);
+}
