@@ -89,6 +89,29 @@ export class Fields {
     this.end = end;
   }
 
+  /** The value of field `index`, whose line is the last one, became longer by so many bytes. */
+  extend(index: number, bytes: number): void {
+    const at = index * MARKS_PER_FIELD + 3;
+    this.#marks[at] = (this.#marks[at] as number) + bytes;
+  }
+
+  /** Where the name of field `index` starts in `bytes`. */
+  nameStartAt(index: number): number {
+    return this.base + (this.#marks[index * MARKS_PER_FIELD] as number);
+  }
+
+  nameEndAt(index: number): number {
+    return this.base + (this.#marks[index * MARKS_PER_FIELD + 1] as number);
+  }
+
+  valueStartAt(index: number): number {
+    return this.base + (this.#marks[index * MARKS_PER_FIELD + 2] as number);
+  }
+
+  valueEndAt(index: number): number {
+    return this.base + (this.#marks[index * MARKS_PER_FIELD + 3] as number);
+  }
+
   idAt(index: number): number {
     return this.#ids[index] as number;
   }
