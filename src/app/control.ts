@@ -15,7 +15,8 @@ import { formatAddress } from "../core/address.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import { findIdentity, type Identity, isRoot } from "../transport/privileges.ts";
 import { AdminDoor, type StartAdmin, startRealAdmin } from "./admin-door.ts";
-import { Deployer } from "./deployer.ts";
+import type { Located } from "./certificates.ts";
+import { Deployer, hasError } from "./deployer.ts";
 import { handOver, type Inheritance, isTakeover, reportTakeover, takeOver } from "./handover.ts";
 import { type Log, logToStderr } from "./log.ts";
 import { makeLogFile } from "./owned-files.ts";
@@ -26,6 +27,7 @@ export interface LoadedConfig {
   readonly config?: Config | undefined;
   readonly problems: readonly Problem[];
   readonly file: string;
+  readonly locate?: Located["locate"];
 }
 
 export interface ControlOptions {
@@ -129,18 +131,16 @@ class Control {
     this.#inheritance = inheritance;
     this.#reloadsApplied = inheritance?.state.reloadsApplied ?? 0;
     this.#reloadsFailed = inheritance?.state.reloadsFailed ?? 0;
-    const { config, problems, file } = await this.#options.load();
+    const { config, problems, file, locate } = await this.#options.load();
     this.#logProblems(problems);
     if (config === undefined) return EXIT_CONFIG;
     const identity = this.#findIdentity(config);
     if (typeof identity === "string") return this.#fail(identity);
     const running = this.#assemble(identity, inheritance, descriptorLimit);
-    const failed = await this.#deployer?.deploy(config, file);
+    const found = (await this.#deployer?.deploy({ config, file, locate })) ?? [];
     if (this.#state !== "starting") return EXIT_OK; // a signal came first
-    if (failed !== undefined && failed.length > 0) {
-      this.#logProblems(failed);
-      return EXIT_FAILED;
-    }
+    this.#logProblems(found);
+    if (hasError(found)) return EXIT_FAILED;
     this.#state = "running";
     this.#configVersion = (inheritance?.state.configVersion ?? 0) + 1;
     this.#configSource = file;
@@ -229,7 +229,7 @@ class Control {
 
   async #reloadNow(): Promise<ReloadAnswer> {
     const problems = await this.#tryReload().catch((error: unknown) => [problemOf(messageOf(error))]);
-    const isApplied = !problems.some((problem) => problem.severity === "error");
+    const isApplied = !hasError(problems);
     if (isApplied) this.#configVersion++;
     if (isApplied) this.#reloadsApplied++;
     else this.#reloadsFailed++;
@@ -246,15 +246,15 @@ class Control {
 
   async #tryReload(): Promise<readonly Problem[]> {
     if (this.#state !== "running") return [problemOf(`cannot reload while ${this.#state}`)];
-    const { config, problems, file } = await this.#options.load();
+    const { config, problems, file, locate } = await this.#options.load();
     if (config === undefined) return problems;
     const before = this.#deployer?.config?.server.user;
     if (config.server.user !== before) {
       this.#log("warn", "control", "server.user has changed: it takes effect at the next start or upgrade");
     }
-    const failed = (await this.#deployer?.deploy(config, file)) ?? [];
-    if (failed.length === 0) this.#configSource = file;
-    return [...problems, ...failed];
+    const found = (await this.#deployer?.deploy({ config, file, locate })) ?? [];
+    if (!hasError(found)) this.#configSource = file;
+    return [...problems, ...found];
   }
 
   /** Lets workers open their log files anew, as after a rotation. */

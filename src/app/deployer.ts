@@ -14,6 +14,7 @@ import { hostsOf, type Resolver } from "../control/resolver.ts";
 import { seriesKeysOf } from "../control/series-keys.ts";
 import type { SeriesTable } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
+import type { Certificates, Located, PreparedCertificates } from "./certificates.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
 import { makeLogFile } from "./owned-files.ts";
@@ -24,6 +25,7 @@ export interface DeployerOptions {
   readonly sockets: ListenerSockets;
   readonly series: SeriesTable;
   readonly resolver: Resolver;
+  readonly certificates: Certificates;
   readonly identity: Identity | undefined;
   readonly descriptorLimit: number | undefined;
   readonly log: Log;
@@ -51,20 +53,27 @@ export class Deployer {
     return this.#config;
   }
 
-  /** out  what is wrong; empty when the configuration is in force */
-  async deploy(config: Config, file: string): Promise<readonly Problem[]> {
-    const { sockets, identity } = this.#options;
+  /** out  what is wrong; the configuration is in force when none of it is an error */
+  async deploy(located: Located): Promise<readonly Problem[]> {
+    const { sockets, identity, certificates } = this.#options;
+    const { config, file } = located;
+    const prepared = await certificates.prepare(located);
+    if (hasError(prepared.problems)) return prepared.problems;
     const plan = await sockets.plan(config.listeners, config.server.workers, file);
-    if (plan.problems.length > 0) return plan.problems;
-    const problem = makeLogFile(config, identity, file) ?? (await this.#bringIn(config, plan, file));
-    if (problem === undefined) return [];
+    if (plan.problems.length > 0) return [...prepared.problems, ...plan.problems];
+    const problem = makeLogFile(config, identity, file) ?? (await this.#bringIn(located, plan, prepared));
+    if (problem === undefined) return prepared.problems;
     sockets.abandon(plan);
     this.#options.resolver.keepOnly(this.#config === undefined ? new Set() : hostsOf(this.#config));
-    return [problem];
+    return [...prepared.problems, problem];
   }
 
-  async #bringIn(config: Config, plan: SocketPlan, file: string): Promise<Problem | undefined> {
-    const { workers, resolver, sockets } = this.#options;
+  async #bringIn(
+    { config, file }: Located,
+    plan: SocketPlan,
+    prepared: PreparedCertificates,
+  ): Promise<Problem | undefined> {
+    const { workers, resolver, sockets, certificates } = this.#options;
     const hosts = hostsOf(config);
     resolver.follow(hosts);
     await resolver.settled(NAMES_TIMEOUT_MS);
@@ -72,7 +81,7 @@ export class Deployer {
     const isFirst = this.#config === undefined;
     const { workers: count } = config.server;
     const extended = isFirst ? sockets.extend(plan, count) : plan;
-    const deployment = this.#deploymentOf(config, extended);
+    const deployment = this.#deploymentOf(config, extended, prepared);
     const problem = await (isFirst ? this.#start(deployment, file) : this.#prepare(deployment, file));
     if (problem !== undefined) {
       if (!isFirst) workers.abandon(deployment.version);
@@ -81,6 +90,7 @@ export class Deployer {
     const final = isFirst ? extended : sockets.extend(plan, count);
     const closeRemoved = sockets.commit(final);
     this.#config = config;
+    certificates.adopt(prepared);
     if (!isFirst) await workers.commit({ ...deployment, listens: listenSpecs(final.bound) });
     closeRemoved();
     resolver.keepOnly(hosts);
@@ -104,7 +114,7 @@ export class Deployer {
     return errorAt(file, await workers.prepare(deployment)) ?? (await openAdmin(deployment.config, file));
   }
 
-  #deploymentOf(config: Config, plan: SocketPlan): Deployment {
+  #deploymentOf(config: Config, plan: SocketPlan, { draft }: PreparedCertificates): Deployment {
     const { series, descriptorLimit, log } = this.#options;
     const fitted = fitConnections(config, descriptorLimit);
     if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
@@ -112,10 +122,15 @@ export class Deployer {
       version: ++this.#tries,
       config: fitted.config,
       slots: series.allocate(seriesKeysOf(config)),
+      materials: draft,
       listens: listenSpecs(plan.bound),
       workers: config.server.workers,
     };
   }
+}
+
+export function hasError(problems: readonly Problem[]): boolean {
+  return problems.some(({ severity }) => severity === "error");
 }
 
 function errorAt(file: string, error: string | undefined): Problem | undefined {

@@ -6,8 +6,8 @@
  */
 import type { Config } from "../config/config.ts";
 import type { ListenSpec } from "../control/listener-sockets.ts";
+import type { MaterialsSource } from "../control/materials.ts";
 import type { SlotMap } from "../observe/series.ts";
-import { NO_MATERIALS } from "../tls/materials.ts";
 import type { Addresses } from "./messages.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
@@ -15,6 +15,7 @@ export interface Deployment {
   readonly version: number;
   readonly config: Config;
   readonly slots: SlotMap;
+  readonly materials: MaterialsSource;
   readonly listens: readonly ListenSpec[];
   readonly workers: number;
 }
@@ -25,10 +26,11 @@ export type Outcome = string | typeof GONE | undefined;
 /** Has the worker compile a version beside the one that it runs. */
 export async function prepareOn(
   worker: WorkerProcess,
-  { version, config, slots }: Deployment,
+  { version, config, slots, materials: source }: Deployment,
   addresses: Addresses,
 ): Promise<Outcome> {
-  const materials = NO_MATERIALS;
+  const materials = source.all();
+  worker.materialsNumber = source.number;
   const got = await worker.prepare({ kind: "prepare", version, config, slots, addresses, materials });
   if (got === "gone") return GONE;
   if (got === "late") return `worker ${worker.slot} did not prepare version ${version} in time`;
@@ -40,6 +42,20 @@ export async function commitOn(worker: WorkerProcess, version: number): Promise<
   const got = await worker.commit(version);
   if (got === "gone") return GONE;
   return got === "late" ? `worker ${worker.slot} did not confirm version ${version} in time` : undefined;
+}
+
+/** Gives the worker the materials that it lacks; it must run the version that they are for. */
+export async function refreshOn(worker: WorkerProcess, source: MaterialsSource): Promise<Outcome> {
+  const { number } = source;
+  if (worker.materialsNumber === number) return undefined;
+  const materials = source.since(worker.materialsNumber);
+  worker.materialsNumber = number;
+  const got = await worker.setMaterials({ kind: "materials", number, materials });
+  if (got === "gone") return GONE;
+  if (got === "late") return `worker ${worker.slot} did not confirm new certificates in time`;
+  return got.error === undefined
+    ? undefined
+    : `worker ${worker.slot} goes on with its old certificates: ${got.error}`;
 }
 
 /** Makes the worker accept on what the deployment gives its slot, and on nothing else. */

@@ -13,7 +13,7 @@ import type { Config, Problem } from "../config/config.ts";
 import type { Environment } from "../config/environment.ts";
 import { locateInScript } from "../config/locate.ts";
 import { parseYaml } from "../config/parse.ts";
-import { errorWithoutLine, type Source } from "../config/problem.ts";
+import { errorWithoutLine, type Path, type Position, type Source } from "../config/problem.ts";
 import { DEFAULT_FILES } from "./default-files.ts";
 import { runScript } from "./run-script.ts";
 
@@ -38,6 +38,8 @@ export interface Loaded {
   readonly problems: Problem[];
   /** As given, or the default file that was found. */
   readonly file: string;
+  /** Where a key is written, for problems that are found after the check. */
+  readonly locate?: (path: Path) => Position;
 }
 
 export async function loadConfig(path: string | undefined, options: LoadOptions): Promise<Loaded> {
@@ -88,6 +90,7 @@ function checkSource(source: Source, options: TextOptions): Loaded {
     ...(admin === undefined ? {} : { admin }),
     problems: [...problems],
     file: source.file,
+    locate: (path) => source.locate(path, "value"),
   };
 }
 

@@ -16,6 +16,7 @@ import { SeriesTable } from "../observe/series.ts";
 import { NameLookup } from "../transport/dns.ts";
 import type { Identity } from "../transport/privileges.ts";
 import { MAX_WORKERS, ROW_SLOTS, Zone } from "../zone/zone.ts";
+import { Certificates } from "./certificates.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
 import { Counted, listenerStatus, routeStatus, upstreamStatus, workerStatus } from "./status.ts";
@@ -48,6 +49,7 @@ export class Running {
   readonly sockets: ListenerSockets;
   readonly resolver: Resolver;
   readonly workers: Workers;
+  readonly certificates: Certificates;
   readonly foreign: ForeignRows;
   readonly startedAtMs: number;
 
@@ -71,10 +73,13 @@ export class Running {
       after: startTimer,
       random: Math.random,
     });
+    this.certificates = new Certificates({ log, send: () => this.workers.setMaterials() });
+    const { board } = this.certificates;
+    const onWanted = (listener: string, name: string) => board.want(listener, name);
     const addresses = () => this.resolver.addresses();
     const retireRow = (row: number) => this.#retireRow(row);
     const restarts = state?.restarts ?? [];
-    this.workers = new Workers({ file, zone, rows, identity, log, retireRow, addresses, restarts });
+    this.workers = new Workers({ file, zone, rows, identity, log, retireRow, addresses, onWanted, restarts });
   }
 
   /** Looks after what an older generation left. */
@@ -95,6 +100,7 @@ export class Running {
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
   release(isHandedOver: boolean): void {
     this.resolver.stop();
+    this.certificates.stop();
     this.workers.kill();
     this.sockets.close(isHandedOver);
     this.zone.remove();

@@ -16,6 +16,8 @@ export interface WorkerSpawn {
   readonly file: string;
   readonly log: Log;
   readonly onExit: (worker: WorkerProcess, how: string) => void;
+  /** A client asked for a name that only an on-demand certificate could serve. */
+  readonly onWanted: (listener: string, name: string) => void;
 }
 
 export type WorkerState = "starting" | "running" | "draining";
@@ -26,6 +28,8 @@ export const START_TIMEOUT_MS = 20_000;
 const PREPARE_TIMEOUT_MS = 20_000;
 const COMMIT_TIMEOUT_MS = 5000;
 const LISTEN_TIMEOUT_MS = 5000;
+/** A thousand new certificates, on a machine that is busy. */
+const MATERIALS_TIMEOUT_MS = 10_000;
 /** Room in the descriptor socket: it is read at once, so a full one is soon empty again. */
 const SEND_RETRY_MS = 5;
 /**
@@ -43,6 +47,8 @@ export class WorkerProcess {
   /** Versions prepared and in force there; 0 = none yet. */
   preparedVersion = 0;
   version = 0;
+  /** Number of the newest materials sent to it (`MaterialsSource`). */
+  materialsNumber = 0;
   /** Last heartbeat seen, and how many looks ago it changed (`workers.ts`). */
   heartbeat = 0;
   silentLooks = 0;
@@ -57,6 +63,7 @@ export class WorkerProcess {
   readonly #process: Bun.Subprocess;
   readonly #socket: number;
   readonly #log: Log;
+  readonly #onWanted: WorkerSpawn["onWanted"];
   readonly #waiting = new Map<string, (answer: FromWorker | "gone") => void>();
   readonly #exit = Promise.withResolvers<void>();
   #nextNumber = 1;
@@ -66,6 +73,7 @@ export class WorkerProcess {
   constructor(spawn: WorkerSpawn) {
     this.exited = this.#exit.promise;
     this.#log = spawn.log;
+    this.#onWanted = spawn.onWanted;
     const [own, child] = descriptorPair();
     this.#socket = own;
     try {
@@ -130,6 +138,12 @@ export class WorkerProcess {
     return await answer;
   }
 
+  async setMaterials(message: Extract<ToWorker, { kind: "materials" }>): Promise<Answer<"materials_set">> {
+    const answer = this.#answer<"materials_set">(`materials_set ${message.number}`, MATERIALS_TIMEOUT_MS);
+    this.send(message);
+    return await answer;
+  }
+
   abandon(version: number): void {
     if (this.preparedVersion === version) this.preparedVersion = this.version;
     this.send({ kind: "abandon", version });
@@ -186,6 +200,7 @@ export class WorkerProcess {
 
   #receive(message: FromWorker): void {
     if (message.kind === "log") this.#log(message.level, message.area, message.text);
+    else if (message.kind === "certificate_wanted") this.#onWanted(message.listener, message.name);
     else this.#waiting.get(keyOf(message))?.(message);
   }
 
@@ -196,8 +211,9 @@ export class WorkerProcess {
   }
 }
 
-function keyOf(message: Exclude<FromWorker, { kind: "log" }>): string {
+function keyOf(message: Exclude<FromWorker, { kind: "log" | "certificate_wanted" }>): string {
   if ("version" in message) return `${message.kind} ${message.version}`;
+  if ("number" in message) return `${message.kind} ${message.number}`;
   return "id" in message ? `${message.kind} ${message.id}` : message.kind;
 }
 

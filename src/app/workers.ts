@@ -13,7 +13,15 @@ import { RestartPolicy } from "../control/restart-policy.ts";
 import type { RowPool } from "../control/row-pool.ts";
 import type { Identity } from "../transport/privileges.ts";
 import type { Zone } from "../zone/zone.ts";
-import { commitOn, type Deployment, GONE, listenOn, type Outcome, prepareOn } from "./deployment.ts";
+import {
+  commitOn,
+  type Deployment,
+  GONE,
+  listenOn,
+  type Outcome,
+  prepareOn,
+  refreshOn,
+} from "./deployment.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
 import { START_TIMEOUT_MS, WorkerProcess, type WorkerState } from "./worker-process.ts";
@@ -28,6 +36,8 @@ export interface WorkersOptions {
   readonly retireRow: (row: number) => void;
   /** Addresses known now, by host name. */
   readonly addresses: () => Addresses;
+  /** A client asked for a name that only an on-demand certificate could serve. */
+  readonly onWanted: (listener: string, name: string) => void;
   /** Restarts by slot, counted by the generation before an upgrade. */
   readonly restarts: readonly number[];
 }
@@ -127,13 +137,26 @@ export class Workers {
     }
     if (worker.state !== "running") return; // on its way: at its end it looks for a newer deployment
     const isPrepared = worker.preparedVersion === deployment.version;
-    const changed = isPrepared ? commitOn(worker, deployment.version) : this.#bringTo(worker, deployment);
+    const changed = isPrepared ? this.#commitTo(worker, deployment) : this.#bringTo(worker, deployment);
     const outcome = (await changed) ?? (await listenOn(worker, deployment));
     if (typeof outcome === "string") this.#giveUp(worker, outcome);
   }
 
   setAddresses(host: string, addresses: readonly string[]): void {
     for (const worker of this.#all()) worker.send({ kind: "addresses", host, addresses });
+  }
+
+  /** Gives every worker the materials that it lacks; those on their way to a version get them there. */
+  async setMaterials(): Promise<void> {
+    const deployment = this.#current;
+    if (deployment === undefined) return;
+    const there = workersOf(this.#slots).filter(({ version }) => version === deployment.version);
+    await Promise.all(there.map((worker) => this.#refresh(worker, deployment)));
+  }
+
+  async #refresh(worker: WorkerProcess, { materials }: Deployment): Promise<void> {
+    const outcome = await refreshOn(worker, materials);
+    if (typeof outcome === "string") this.#options.log("error", "certificates", outcome);
   }
 
   reopenLogs(): void {
@@ -271,8 +294,8 @@ export class Workers {
   }
 
   #newProcess(): WorkerProcess {
-    const { file, log } = this.#options;
-    return new WorkerProcess({ file, log, onExit: (worker, how) => this.#exited(worker, how) });
+    const { file, log, onWanted } = this.#options;
+    return new WorkerProcess({ file, log, onWanted, onExit: (worker, how) => this.#exited(worker, how) });
   }
 
   /** Has a spare started after a while, when there is none. */
@@ -316,7 +339,14 @@ export class Workers {
 
   async #bringTo(worker: WorkerProcess, deployment: Deployment): Promise<Outcome> {
     const outcome = await prepareOn(worker, deployment, this.#options.addresses());
-    return outcome ?? (await commitOn(worker, deployment.version));
+    return outcome ?? (await this.#commitTo(worker, deployment));
+  }
+
+  /** Materials may have changed since the version was prepared. */
+  async #commitTo(worker: WorkerProcess, deployment: Deployment): Promise<Outcome> {
+    const outcome = await commitOn(worker, deployment.version);
+    if (outcome === undefined) await this.#refresh(worker, deployment);
+    return outcome;
   }
 
   #giveUp(worker: WorkerProcess, reason: string): void {

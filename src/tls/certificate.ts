@@ -50,8 +50,7 @@ const PAIR_ID_DIGITS = 32;
 /** More is no chain that a client would take. */
 const MAX_CHAIN = 10;
 const MIN_RSA_BITS = 2048;
-const CERTIFICATE =
-  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]*-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g;
+const CERTIFICATE = /-----BEGIN (?:X509 )?CERTIFICATE-----[^-]*-----END (?:X509 )?CERTIFICATE-----/g;
 const PRIVATE_KEY = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----[^-]*(?:-[^-]+)*-----END \1PRIVATE KEY-----/;
 const CURVES: Readonly<Record<string, string>> = {
   prime256v1: "P-256",
@@ -73,16 +72,33 @@ export function readCertificate(cert: string, key: string): ReadCertificate | Un
   const ordered = inOrder(leaf, chain);
   const text = ordered.map((entry) => `${entry.toString().trim()}\n`).join("");
   const pem = `${secret.pem.trim()}\n`;
+  const facts = factsOf(leaf, chain, ordered);
+  const { names } = facts;
+  return { pair: { id: pairId(text, pem), names, keyType, cert: text, key: pem }, facts };
+}
+
+/** What a chain says by itself, when its key cannot be read. */
+export function readFacts(cert: string): CertificateFacts | UnreadCertificate {
+  const chain = readChain(cert);
+  if ("error" in chain) return chain;
+  const leaf = chain[0] as X509Certificate;
+  return factsOf(leaf, chain, inOrder(leaf, chain));
+}
+
+function factsOf(
+  leaf: X509Certificate,
+  chain: readonly X509Certificate[],
+  ordered: readonly X509Certificate[],
+): CertificateFacts {
   const { names, isCommonName } = namesOf(leaf);
-  const facts: CertificateFacts = {
+  return {
     names,
-    keyType: keyTypeText(secret.key),
+    keyType: keyTypeText(leaf.publicKey),
     issuer: issuerOf(leaf),
     notBeforeMs: Date.parse(leaf.validFrom),
     notAfterMs: Date.parse(leaf.validTo),
     flaws: flawsOf(leaf, chain, ordered, isCommonName),
   };
-  return { pair: { id: pairId(text, pem), names, keyType, cert: text, key: pem }, facts };
 }
 
 /** The same chain and key have the same id, wherever they come from. */
@@ -115,6 +131,13 @@ export function ageFlaw(facts: CertificateFacts, nowMs: number, soonMs = EXPIRES
 export function whyNoAuthorities(pem: string): Flaw | undefined {
   const found = readCertificates(pem, Number.POSITIVE_INFINITY);
   return "error" in found ? { message: found.error, hint: found.hint } : undefined;
+}
+
+/** The same of a file of revocation lists; what they revoke is read by workers only. */
+export function whyNoRevocations(pem: string): Flaw | undefined {
+  if (/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/.test(pem)) return undefined;
+  const hint = "It must have -----BEGIN X509 CRL----- in it; openssl crl -inform DER makes PEM of DER.";
+  return { message: "there is no PEM revocation list in it", hint };
 }
 
 function readChain(text: string): X509Certificate[] | UnreadCertificate {

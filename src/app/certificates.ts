@@ -1,0 +1,130 @@
+/**
+ * Certificates: what control has of them, from the files of a configuration to what workers show.
+ *
+ * why    one place knows the files, what stands in for them, and the board on which ACME puts its own
+ * rule   a configuration whose certificates cannot be read does not come into force; files that change later are
+ *        taken over when they are right, and told when they are not
+ */
+import type { Config, Problem } from "../config/config.ts";
+import { formatPath, NOWHERE, type Path, type Position } from "../config/problem.ts";
+import {
+  CertificateFiles,
+  type Changes,
+  type FileProblem,
+  type Loading,
+} from "../control/certificate-files.ts";
+import { type Draft, MaterialsBoard } from "../control/materials.ts";
+import { StandIns } from "../control/self-signed.ts";
+import type { CertificateFacts } from "../tls/certificate.ts";
+import type { Log } from "./log.ts";
+
+/** A checked configuration with where it was written. */
+export interface Located {
+  readonly config: Config;
+  readonly file: string;
+  /** Place of a key in the file; undefined where nobody knows. */
+  readonly locate?: ((path: Path) => Position) | undefined;
+}
+
+/** Certificates of a configuration that is to come into force. */
+export interface PreparedCertificates {
+  readonly loading: Loading;
+  readonly draft: Draft;
+  readonly problems: readonly Problem[];
+}
+
+export interface CertificatesOptions {
+  readonly log: Log;
+  /** Gives workers what they lack. */
+  readonly send: () => Promise<void>;
+}
+
+/** A swap takes two looks: a person who replaced a certificate sees it in use before wondering. */
+const LOOK_MS = 1000;
+
+export class Certificates {
+  readonly board: MaterialsBoard;
+  readonly #log: Log;
+  readonly #files = new CertificateFiles();
+  readonly #standIns = new StandIns();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor({ log, send }: CertificatesOptions) {
+    this.#log = log;
+    this.board = new MaterialsBoard({ send });
+  }
+
+  /** Replacements that could not be used, since the start. */
+  get failures(): number {
+    return this.#files.failures;
+  }
+
+  async prepare(located: Located): Promise<PreparedCertificates> {
+    const nowMs = Date.now();
+    const loading = this.#files.load(located.config, nowMs);
+    const standIns = await this.#standIns.of(located.config, nowMs);
+    const draft = this.board.draft({ ...loading.materials, standIns });
+    return { loading, draft, problems: loading.problems.map((problem) => problemAt(problem, located)) };
+  }
+
+  /** Their configuration is in force from now on. */
+  adopt({ loading, draft }: PreparedCertificates): void {
+    this.#files.adopt(loading);
+    this.board.adopt(draft);
+    this.#tellStandIns();
+    this.#timer ??= setInterval(() => this.look(), LOOK_MS);
+  }
+
+  /** Looks whether files have changed. */
+  look(): void {
+    const changes = this.#files.look(this.board.loaded, Date.now());
+    if (changes === undefined) return;
+    this.#take(changes).catch((error: unknown) => this.#log("error", "certificates", String(error)));
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #take({ materials, replaced, failures }: Changes): Promise<void> {
+    for (const { message, hint } of failures) {
+      this.#log("error", "certificates", `${message}; the one before goes on. ${hint}`);
+    }
+    await this.board.setFiles(materials);
+    for (const { file, facts } of replaced) {
+      const what = facts === undefined ? "" : `: ${factsText(facts)}`;
+      this.#log("info", "certificates", `${file} was replaced and is in use${what}`);
+    }
+  }
+
+  #tellStandIns(): void {
+    for (const { listener, offer, isDefault } of this.board.rows()) {
+      if (offer.source !== "self-signed" || !isDefault) continue;
+      const text = `listener ${listener} has no certificate yet: clients see a self-signed one, which they do not trust`;
+      this.#log("warn", "certificates", text);
+    }
+  }
+}
+
+/** Problems of the files that a configuration names, for who only checks: what we may not read is no error then. */
+export function checkFiles(located: Located): Problem[] {
+  const { problems } = new CertificateFiles().load(located.config, Date.now());
+  return problems.map((problem) => {
+    if (!problem.isDenied) return problemAt(problem, located);
+    const hint = "It was not checked; the user that starts Weir must be able to read it.";
+    return problemAt({ ...problem, severity: "warning", hint }, located);
+  });
+}
+
+function problemAt({ place, message, hint, severity }: FileProblem, { file, locate }: Located): Problem {
+  const { line, column } = locate?.(place) ?? NOWHERE;
+  return { file, line, column, path: formatPath(place), message, hint, severity };
+}
+
+const MAX_TOLD_NAMES = 5;
+
+function factsText({ names, notAfterMs }: CertificateFacts): string {
+  const more = names.length > MAX_TOLD_NAMES ? ` and ${names.length - MAX_TOLD_NAMES} more` : "";
+  const until = new Date(notAfterMs).toISOString().slice(0, 10);
+  return `${names.slice(0, MAX_TOLD_NAMES).join(", ")}${more}, expires ${until}`;
+}
