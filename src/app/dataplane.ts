@@ -18,9 +18,7 @@ import { type SlotMap, seriesKey, sharedKey, UNROUTED } from "../observe/series.
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { PipelineServices, Site } from "../pipeline/plan.ts";
-import { writeProxyHeader } from "../protocol/proxy-line.ts";
 import { type AcceptedSession, accept, released } from "../session/accept.ts";
-import type { Exchange } from "../session/exchange.ts";
 import type { Listener } from "../session/listener.ts";
 import type { PoolServices, SessionServices } from "../session/services.ts";
 import { EndpointPool, type PoolSettings } from "../session/upstream-pool.ts";
@@ -35,6 +33,7 @@ import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget, type RawSocket } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
+import { EndpointSettings, type PemFiles, type PreparedSettings } from "./endpoint-settings.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
 
@@ -49,6 +48,7 @@ interface Prepared {
   readonly slots: SlotMap;
   readonly snapshot: Snapshot;
   readonly accessLog: OpenLog | undefined;
+  readonly settings: PreparedSettings;
 }
 
 interface OpenLog {
@@ -85,6 +85,8 @@ export class Dataplane {
   readonly #open = new Map<AcceptedSession, Listener>();
   /** By endpoint key, with the endpoint: its name may get other addresses. */
   readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
+  readonly #settings = new EndpointSettings();
+  #upstreams: readonly UpstreamConfig[] = [];
   #addresses: Map<string, readonly string[]> = new Map();
   #prepared: Prepared | undefined;
   #accessLog: OpenLog | undefined;
@@ -117,17 +119,19 @@ export class Dataplane {
   }
 
   /** Compiles a version beside the running one. out  what is wrong with it, or undefined */
-  prepare(config: Config, slots: SlotMap, addresses: Addresses, _materials: Materials): string | undefined {
+  prepare(config: Config, slots: SlotMap, addresses: Addresses, materials: Materials): string | undefined {
     for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
     this.#fitRow(slots);
     try {
+      const settings = this.#settings.prepare(config.upstreams, materials.files);
       const snapshot = compileSnapshot(config, {
         slots,
         worker: this.#options.worker,
         readText: (path) => readFileSync(path, "utf8"),
-        poolFor: (key, slot, upstream, endpoint) => this.#poolFor(key, slot, upstream, endpoint),
+        poolFor: (key, slot, upstream, endpoint) =>
+          this.#pools.get(key)?.pool ?? this.#newPool(slot, endpoint, settings.of(upstream, endpoint)),
       });
-      this.#prepared = { config, slots, snapshot, accessLog: this.#openLog(config) };
+      this.#prepared = { config, slots, snapshot, accessLog: this.#openLog(config), settings };
       return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
@@ -151,7 +155,7 @@ export class Dataplane {
     const prepared = this.#prepared;
     if (prepared === undefined) return;
     this.#prepared = undefined;
-    const { config, slots, snapshot } = prepared;
+    const { config, slots, snapshot, settings } = prepared;
     this.#pipeline.workerSlot = slots[seriesKey("worker")] ?? 0;
     this.#sessions.workerSlot = this.#pipeline.workerSlot;
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
@@ -159,6 +163,7 @@ export class Dataplane {
     for (const listener of config.listeners) {
       this.#setListener(listener, slots, snapshot.sites.get(listener.name) as Site);
     }
+    this.#settings.commit(settings);
     this.#setPools(config, snapshot);
     this.#setLog(prepared.accessLog);
   }
@@ -239,10 +244,8 @@ export class Dataplane {
 
   // ── endpoints ──
 
-  #poolFor(key: string, slot: number, upstream: UpstreamConfig, endpoint: EndpointConfig): EndpointPool {
-    const existing = this.#pools.get(key);
-    if (existing !== undefined) return existing.pool;
-    const pool = new EndpointPool(this.#poolServices, slot, settingsOf(upstream));
+  #newPool(slot: number, endpoint: EndpointConfig, settings: PoolSettings): EndpointPool {
+    const pool = new EndpointPool(this.#poolServices, slot, settings);
     pool.setAddresses(this.#dialAddresses(endpoint));
     return pool;
   }
@@ -253,14 +256,24 @@ export class Dataplane {
       pool.retire();
       this.#pools.delete(key);
     }
+    this.#upstreams = config.upstreams;
     for (const upstream of config.upstreams) {
       for (const endpoint of upstream.endpoints) {
-        const key = seriesKey("endpoint", upstream.name, endpoint.name);
+        const key = endpointKey(upstream, endpoint);
         const pool = snapshot.pools.get(key);
         if (pool === undefined) continue;
-        pool.settings = settingsOf(upstream);
         pool.setAddresses(this.#dialAddresses(endpoint));
         this.#pools.set(key, { pool, endpoint });
+      }
+    }
+    this.#configurePools();
+  }
+
+  #configurePools(): void {
+    const settings = this.#settings.current;
+    for (const upstream of this.#upstreams) {
+      for (const endpoint of upstream.endpoints) {
+        this.#pools.get(endpointKey(upstream, endpoint))?.pool.configure(settings.of(upstream, endpoint));
       }
     }
   }
@@ -280,7 +293,19 @@ export class Dataplane {
     }
   }
 
-  setMaterials(_materials: Partial<Materials>): string | undefined {
+  setMaterials({ files }: Partial<Materials>): string | undefined {
+    return files === undefined ? undefined : this.#setFiles(files);
+  }
+
+  /** At once, whatever version is in force: an authority looks for them now. */
+  /** Certificates and authorities of endpoints; connections made with others end. out  what is wrong */
+  #setFiles(files: PemFiles): string | undefined {
+    try {
+      this.#settings.commit(this.#settings.prepare(this.#upstreams, files));
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    this.#configurePools();
     return undefined;
   }
 
@@ -337,21 +362,6 @@ export class Dataplane {
   }
 }
 
-function settingsOf(upstream: UpstreamConfig): PoolSettings {
-  const version = upstream.proxyProtocol;
-  if (version === "off") return { ...upstream.pool, proxyHeader: undefined };
-  // a PROXY header speaks for one client: its connection must not carry another's requests
-  return { ...upstream.pool, idle: 0, proxyHeader: (exchange) => proxyHeaderOf(version, exchange) };
-}
-
-function proxyHeaderOf(version: "v1" | "v2", { downstream, clientIp }: Exchange): Buffer {
-  const { localIp } = downstream;
-  // a client that a trusted proxy named may be of the other family; a header holds addresses of one
-  const isOneFamily = localIp.includes(":") === clientIp.includes(":");
-  return writeProxyHeader(version, {
-    sourceIp: clientIp,
-    sourcePort: downstream.clientPort,
-    destinationIp: isOneFamily ? localIp : clientIp.includes(":") ? "::" : "0.0.0.0",
-    destinationPort: downstream.localPort,
-  });
+function endpointKey(upstream: UpstreamConfig, endpoint: EndpointConfig): string {
+  return seriesKey("endpoint", upstream.name, endpoint.name);
 }

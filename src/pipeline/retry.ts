@@ -15,7 +15,12 @@ import type { Planned } from "./plan.ts";
 const MAX_ATTEMPTS = 3;
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"]);
 /** Without a connection nothing can have been sent. */
-const NEVER_SENT: ReadonlySet<string> = new Set(["connect_refused", "connect_timeout", "name_unresolved"]);
+const NEVER_SENT: ReadonlySet<string> = new Set([
+  "connect_refused",
+  "connect_timeout",
+  "name_unresolved",
+  "tls_failed",
+]);
 
 /** Prepares the next attempt. out  true when phase `choose` shall run again */
 export function prepareRetry(exchange: Planned, failure: Failure): boolean {

@@ -55,7 +55,6 @@ function open() {
     services,
     addressCount: 1,
     dial: nothing,
-    proxyHeader: nothing,
     connected: nothing,
     responded: nothing,
     finished: nothing,

@@ -23,7 +23,8 @@ import {
 } from "../protocol/h1/reader.ts";
 import { lastChunk, writeRequestHead } from "../protocol/h1/writer.ts";
 import { clock, readClock } from "../transport/clock.ts";
-import type { DialedSession } from "../transport/dial.ts";
+import type { SecuredSession } from "../transport/dial-tls.ts";
+import type { DialedSession } from "../transport/dialed-session.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
 import type { Exchange, Upstream } from "./exchange.ts";
@@ -50,8 +51,6 @@ export interface ClientOwner {
   readonly addressCount: number;
   /** Tries the next address. */
   dial(client: H1Client): void;
-  /** The PROXY header that opens the connection, if one does. */
-  proxyHeader(exchange: Exchange): Buffer | undefined;
   connected(exchange: Exchange): void;
   responded(exchange: Exchange): void;
   /** An exchange is through with its connection: complete, or called off. */
@@ -78,6 +77,12 @@ export class H1Client implements Upstream, DialedSession, Timed {
   isReused = false;
   /** Where it leads, as the pool names it. */
   address = "";
+  /** How it is made, to be compared with how the pool makes connections later. */
+  terms: unknown;
+  /** The PROXY header, if one opens the connection. */
+  preface: Buffer | undefined;
+  /** The handshake that stands between this session and its socket. */
+  secured: SecuredSession | undefined;
   readonly #pool: ClientOwner;
   readonly #reader = new Reader("response", RESPONSE_HEAD_LIMITS);
   #wire: Wire | undefined;
@@ -91,6 +96,8 @@ export class H1Client implements Upstream, DialedSession, Timed {
   #hasAnswered = false;
   #interims = 0;
   #tries = 0;
+  /** The TLS alert by which the endpoint ended the connection. */
+  #alert = "";
   #isRetired = false;
 
   /** Starts to connect for `exchange`, whose head goes out as soon as the connection is there. */
@@ -115,22 +122,24 @@ export class H1Client implements Upstream, DialedSession, Timed {
     const exchange = this.#exchange as Exchange;
     exchange.connectedAtMs = clock.nowMs;
     this.#pool.connected(exchange);
-    const header = this.#pool.proxyHeader(exchange);
-    if (header !== undefined) this.#wire.writeBytes(header);
     this.send(exchange);
     this.#pool.services.events.upstreamReady(exchange);
   }
 
-  onRefused(detail: string): void {
+  onRefused(detail: string, code: FailureCode): void {
     readClock();
     this.#pool.dialled();
     this.#pool.socketGone();
     if (this.#state !== CONNECTING) return;
-    if (++this.#tries < this.#pool.addressCount) {
+    if (code === "connect_refused" && ++this.#tries < this.#pool.addressCount) {
       this.#pool.dial(this);
       return;
     }
-    this.#giveUp(fail("connect_refused", detail));
+    this.#giveUp(fail(code, detail));
+  }
+
+  onAlert(detail: string): void {
+    this.#alert = detail;
   }
 
   onData(bytes: Buffer): void {
@@ -409,7 +418,10 @@ export class H1Client implements Upstream, DialedSession, Timed {
       this.#pool.services.events.responseEnd(exchange, "");
     } else if (this.#hasAnswered || !this.#reader.isIdle) {
       this.#giveUp(this.#reader.failure ?? fail("upstream_reset", "after a 1xx"));
-    } else this.#giveUp(fail(this.isReused ? "stale_connection" : "upstream_reset", "before any byte"));
+    } else {
+      const detail = this.#alert === "" ? "before any byte" : `TLS alert ${this.#alert}`;
+      this.#giveUp(fail(this.isReused ? "stale_connection" : "upstream_reset", detail));
+    }
   }
 
   #giveUp(failure: Failure): void {
@@ -424,6 +436,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
 
   #closeNow(): void {
     const wasIdle = this.#state === IDLE;
+    if (this.#state === CONNECTING) this.secured?.abandon();
     this.#state = CLOSED;
     this.#unwatch();
     const wire = this.#wire;

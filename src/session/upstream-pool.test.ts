@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
+import { createServer } from "node:tls";
 import { openBlackhole } from "../../tests/support/blackhole.ts";
+import { testAuthority } from "../../tests/support/certificates.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 import { fakeExchange } from "../../tests/support/fake-exchange.ts";
 import { Origin, type OriginScript, perRequest, response } from "../../tests/support/origin.ts";
@@ -9,6 +11,7 @@ import { fieldsOfLines } from "../core/fields.ts";
 import { ENDPOINT } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
 import type { DialAddress } from "../transport/dial.ts";
+import { makeTlsContext } from "../transport/dial-tls.ts";
 import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
 import { BufferBudget } from "../transport/wire.ts";
@@ -36,7 +39,14 @@ class Notes implements UpstreamEvents {
   upstreamFailed = (_exchange: Exchange, failure: Failure) => void this.failures.push(failure);
 }
 
-const SETTINGS: PoolSettings = { idle: 2, idleTimeoutMs: 1000, maxAgeMs: 0, proxyHeader: undefined };
+const SETTINGS: PoolSettings = {
+  idle: 2,
+  idleTimeoutMs: 1000,
+  maxAgeMs: 0,
+  proxyHeader: undefined,
+  protocol: "h1",
+  tls: undefined,
+};
 
 function poolFor(addresses: readonly DialAddress[], settings: Partial<PoolSettings> = {}) {
   const events = new Notes();
@@ -234,3 +244,46 @@ test("connections being made are bounded, given up or not, so that a blackhole c
   blackhole.close(); // what knocks again is refused now
   await eventually(() => services.sockets.openCount === 0, 8000, "the kernel to give up");
 }, 15_000);
+
+test("connections are kept over a reload that changes nothing about TLS, and end when it does", async () => {
+  const ca = await testAuthority();
+  const pair = await ca.issue({ names: ["a.test"] });
+  let answered = 0;
+  const server = createServer(pair, (socket) => {
+    socket.on("data", () => socket.write(response(`${++answered}`)));
+    socket.on("error", () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  ends.push(() => server.close());
+  const bound = server.address();
+  const address = { ip: "127.0.0.1", port: typeof bound === "object" ? (bound?.port ?? 0) : 0 };
+  const context = makeTlsContext({ ca: ca.caPem, cert: undefined, key: undefined });
+  const tls = { context, serverName: "a.test", verify: true };
+  const { pool, events, count } = poolFor([address], { tls });
+  pool.send(request(), true);
+  await all(1, events);
+  pool.configure({ ...SETTINGS, tls: { ...tls } });
+  expect(pool.send(request(), true)).toBe(true);
+  await all(2, events);
+  pool.configure({ ...SETTINGS, tls: { ...tls, serverName: "b.test" } });
+  expect([pool.idleCount, count("pooled")]).toEqual([0, 0]);
+  pool.send(request(), true);
+  await eventually(() => events.failures.length === 1);
+  expect([events.failures[0]?.code, count("connectErrors"), count("active"), answered]).toEqual([
+    "tls_untrusted",
+    1,
+    0,
+    2,
+  ]);
+});
+
+test("a TLS handshake that does not end is cut by the connect time-out", async () => {
+  const { origin: server, address } = await origin({});
+  const context = makeTlsContext({ ca: undefined, cert: undefined, key: undefined });
+  const { pool, events, services } = poolFor([address], { tls: { context, serverName: "", verify: true } });
+  pool.send(request(), true);
+  await eventually(() => (server.connections[0]?.received.length ?? 0) > 0);
+  services.wheel.advance(clock.nowMs + 6000);
+  expect(events.failures[0]?.code).toBe("connect_timeout");
+  await eventually(() => server.connections[0]?.isClosed === true && services.sockets.openCount === 0);
+});

@@ -11,6 +11,7 @@ import { observe } from "../observe/histogram.ts";
 import { ENDPOINT } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
 import { type DialAddress, dial } from "../transport/dial.ts";
+import { TlsDialer, type TlsSettings } from "../transport/dial-tls.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ClientOwner, H1Client } from "./h1-client.ts";
 import type { PoolServices } from "./services.ts";
@@ -21,6 +22,29 @@ export interface PoolSettings {
   readonly maxAgeMs: number;
   /** Makes the header that opens each connection, or undefined when none is sent. */
   readonly proxyHeader: ((exchange: Exchange) => Buffer) | undefined;
+  readonly protocol: "h1" | "h2" | "h2c" | "auto";
+  /** undefined = plain text. */
+  readonly tls: TlsSettings | undefined;
+}
+
+/** How connections are made; with another word or another certificate, those made before are used up. */
+interface Terms {
+  readonly protocol: PoolSettings["protocol"];
+  readonly tls: TlsDialer | undefined;
+}
+
+function termsOf({ protocol, tls }: PoolSettings): Terms {
+  return { protocol, tls: tls === undefined ? undefined : new TlsDialer(tls) };
+}
+
+function isSameTerms({ protocol, tls }: Terms, next: PoolSettings): boolean {
+  const now = tls?.settings;
+  return (
+    protocol === next.protocol &&
+    now?.context === next.tls?.context &&
+    now?.serverName === next.tls?.serverName &&
+    now?.verify === next.tls?.verify
+  );
 }
 
 /**
@@ -34,7 +58,8 @@ export class EndpointPool implements ClientOwner {
   readonly services: PoolServices;
   /** First slot of the endpoint's block in the counter row. */
   slot: number;
-  settings: PoolSettings;
+  #settings: PoolSettings;
+  #terms: Terms;
   #addresses: readonly DialAddress[] = [];
   #known: ReadonlySet<string> = new Set();
   #nextAddress = 0;
@@ -45,7 +70,16 @@ export class EndpointPool implements ClientOwner {
   constructor(services: PoolServices, slot: number, settings: PoolSettings) {
     this.services = services;
     this.slot = slot;
-    this.settings = settings;
+    this.#settings = settings;
+    this.#terms = termsOf(settings);
+  }
+
+  /** Connections that were made in another way end, busy ones after their exchange. */
+  configure(settings: PoolSettings): void {
+    this.#settings = settings;
+    if (isSameTerms(this.#terms, settings)) return;
+    this.#terms = termsOf(settings);
+    for (const client of [...this.#idle]) client.retire();
   }
 
   get addressCount(): number {
@@ -96,6 +130,7 @@ export class EndpointPool implements ClientOwner {
     } else {
       exchange.connectStartedAtMs = clock.nowMs;
       const client = new H1Client(this, exchange);
+      client.preface = this.#settings.proxyHeader?.(exchange);
       exchange.upstream = client;
       this.dial(client);
     }
@@ -110,11 +145,8 @@ export class EndpointPool implements ClientOwner {
     if (refused === -1) this.#nextAddress = next;
     const address = this.#addresses[next] as DialAddress;
     client.address = nameOf(address);
-    dial(address, client);
-  }
-
-  proxyHeader(exchange: Exchange): Buffer | undefined {
-    return this.settings.proxyHeader?.(exchange);
+    client.terms = this.#terms;
+    client.secured = dial(address, client, { tls: this.#terms.tls, offer: "h1" });
   }
 
   // ── what connections report ──
@@ -157,8 +189,9 @@ export class EndpointPool implements ClientOwner {
 
   /** A connection offers itself for reuse. out  false when it must be closed instead */
   keep(client: H1Client): boolean {
-    const { idle, idleTimeoutMs, maxAgeMs } = this.settings;
-    if (this.#isRetired || this.#idle.length >= idle || !this.#known.has(client.address)) return false;
+    const { idle, idleTimeoutMs, maxAgeMs } = this.#settings;
+    if (this.#isRetired || client.terms !== this.#terms) return false;
+    if (this.#idle.length >= idle || !this.#known.has(client.address)) return false;
     if (maxAgeMs > 0 && clock.nowMs - client.openedAtMs >= maxAgeMs) return false;
     this.#idle.push(client);
     this.#add(AT.pooled, 1);

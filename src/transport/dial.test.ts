@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { eventually } from "../../tests/support/eventually.ts";
 import { Origin, type OriginScript } from "../../tests/support/origin.ts";
 import { freePort } from "../../tests/support/ports.ts";
-import { type DialedSession, dial } from "./dial.ts";
+import { dial } from "./dial.ts";
+import type { DialedSession } from "./dialed-session.ts";
 import type { RawSocket } from "./wire.ts";
 
 class Noted implements DialedSession {
