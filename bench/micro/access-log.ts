@@ -45,6 +45,7 @@ function makeEntries(count: number): LogEntry[] {
     cause: "done",
     userAgent: AGENTS[(index >> 5) % 2] as string,
     referer: index % 2 === 0 ? "https://app.example.com/v1/" : "",
+    tls: undefined,
   }));
 }
 

@@ -9,6 +9,7 @@ import { CidrSet } from "../core/address.ts";
 import { type Failure, fail } from "../core/failure.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
+import { rulesOf } from "../pipeline/compile.ts";
 import { type PipelineServices, Plan, type Planned, type Site } from "../pipeline/plan.ts";
 import { receive } from "../pipeline/receive.ts";
 import { CONNECTION_UPGRADE, readConnection } from "../protocol/h1/connection-field.ts";
@@ -71,6 +72,7 @@ function dryServices(): PipelineServices {
     epochMs: 0,
     events: undefined,
     report: () => undefined,
+    httpChallenges: new Map(),
   };
 }
 
@@ -89,7 +91,7 @@ class DryDownstream implements Downstream {
   constructor(request: DryRequest) {
     const { listener, clientIp } = request;
     const trustedProxies = new CidrSet(listener.trustedProxies);
-    const site: Site = { table: compileTable([]), encodedSlash: listener.encodedSlash };
+    const site: Site = { table: compileTable([]), ...rulesOf(listener) };
     this.clientIp = clientIp;
     this.isTrusted = trustedProxies.has(clientIp);
     this.scheme = request.scheme;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { checkLogFormat, compileLogFormat, type LogEntry, logFields } from "./access-log.ts";
+import { checkLogFormat, compileLogFormat, type LogEntry, type LogTls, logFields } from "./access-log.ts";
 
 const ENTRY: LogEntry = {
   timeMs: Date.UTC(2026, 0, 31, 23, 59, 59, 7),
@@ -28,6 +28,7 @@ const ENTRY: LogEntry = {
   cause: "done",
   userAgent: "curl/8.14.1",
   referer: "https://example.com/",
+  tls: undefined,
 };
 /** Client-controlled texts of an entry. */
 const TEXTS = [
@@ -110,6 +111,43 @@ describe("json", () => {
       "",
       "a",
     ]);
+  });
+});
+
+const TLS: LogTls = {
+  serverName: "app.example.com",
+  version: "TLSv1.3",
+  cipher: "TLS_AES_128_GCM_SHA256",
+  client: { subject: 'CN=a"b\n,O=\u00e9', fingerprint: "ab" },
+};
+
+describe("a TLS connection", () => {
+  const json = compileLogFormat("json");
+  const membersOf = (tls: LogTls | undefined) => {
+    const { length } = Object.keys(JSON.parse(json({ ...ENTRY, tls: undefined })));
+    return Object.fromEntries(Object.entries(JSON.parse(json({ ...ENTRY, tls }))).slice(length));
+  };
+  test("json has its facts, only those that there are, whatever the line before said", () => {
+    const known = { tlsVersion: "TLSv1.3", tlsCipher: "TLS_AES_128_GCM_SHA256" };
+    const whole = {
+      serverName: "app.example.com",
+      ...known,
+      clientCertSubject: 'CN=a"b\n,O=\u00e9',
+      clientCertFingerprint: "ab",
+    };
+    expect(membersOf(TLS)).toEqual(whole);
+    expect(membersOf({ ...TLS, serverName: "", client: undefined })).toEqual(known);
+    expect(membersOf(undefined)).toEqual({});
+    expect(membersOf(TLS)).toEqual(whole);
+  });
+  test("a template writes them, and - where there is nothing", () => {
+    const format = compileLogFormat(
+      "{serverName} {tlsVersion} {tlsCipher} {clientCertFingerprint} {clientCertSubject}",
+    );
+    expect(format({ ...ENTRY, tls: TLS })).toBe(
+      "app.example.com TLSv1.3 TLS_AES_128_GCM_SHA256 ab CN=a\\x22b\\x0A,O=\\xE9",
+    );
+    expect(format(ENTRY)).toBe("- - - - -");
   });
 });
 
@@ -198,7 +236,7 @@ describe("templates", () => {
 
   test("every value of an entry is a field", () => {
     for (const name of Object.keys(ENTRY)) {
-      if (name !== "timeMs") expect(logFields()).toContain(name);
+      if (name !== "timeMs" && name !== "tls") expect(logFields()).toContain(name);
     }
   });
 });

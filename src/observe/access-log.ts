@@ -55,6 +55,18 @@ export interface LogEntry {
   readonly cause: string;
   readonly userAgent: string;
   readonly referer: string;
+  /** undefined on a plain connection. The same object for all exchanges of a connection. */
+  readonly tls: LogTls | undefined;
+}
+
+/** What the TLS handshake settled. */
+export interface LogTls {
+  /** "" when the client named none. */
+  readonly serverName: string;
+  readonly version: string;
+  readonly cipher: string;
+  /** A certificate of the client that was verified. */
+  readonly client: { readonly subject: string; readonly fingerprint: string } | undefined;
 }
 
 export type LogFormat = (entry: LogEntry) => string;
@@ -96,6 +108,7 @@ function jsonFormat(): LogFormat {
   const endpoint = jsonMember("endpoint");
   const cause = jsonMember("cause");
   const userAgent = jsonMember("userAgent");
+  const tls = tlsMembers();
   return (entry) =>
     `{"time":"${time(entry.timeMs)}","requestId":"${jsonText(entry.requestId)}",` +
     `${clientIp(entry.clientIp)}"clientPort":${entry.clientPort},${method(entry.method)}` +
@@ -106,7 +119,29 @@ function jsonFormat(): LogFormat {
     `"attempts":${entry.attempts},"headMs":${decimalMs(entry.headMs, "null")},` +
     `"queueMs":${decimalMs(entry.queueMs, "null")},"connectMs":${decimalMs(entry.connectMs, "null")},` +
     `"firstByteMs":${decimalMs(entry.firstByteMs, "null")},"totalMs":${decimalMs(entry.totalMs, "null")},` +
-    `${cause(entry.cause)}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"}`;
+    `${cause(entry.cause)}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"${entry.tls === undefined ? "" : tls(entry.tls)}}`;
+}
+
+/** Only there when there is something to say; made once for exchanges of one connection in a row. */
+function tlsMembers(): (tls: LogTls) => string {
+  let last: LogTls | undefined;
+  let text = "";
+  return (tls) => {
+    if (tls === last) return text;
+    last = tls;
+    const { serverName, version, cipher, client } = tls;
+    const members: [key: string, value: string | undefined][] = [
+      ["serverName", serverName === "" ? undefined : serverName],
+      ["tlsVersion", version],
+      ["tlsCipher", cipher],
+      ["clientCertSubject", client?.subject],
+      ["clientCertFingerprint", client?.fingerprint],
+    ];
+    text = members
+      .map(([key, value]) => (value === undefined ? "" : `,"${key}":"${jsonText(value)}"`))
+      .join("");
+    return text;
+  };
 }
 
 /** Apache's combined format and the time in seconds: most logs are written so, so there is no call for each field. */
@@ -181,6 +216,11 @@ const FIELDS: ReadonlyMap<string, MakeField> = new Map([
   ["cause", remembered((entry) => entry.cause)],
   ["userAgent", remembered((entry) => entry.userAgent)],
   ["referer", escaped((entry) => entry.referer)],
+  ["serverName", remembered((entry) => entry.tls?.serverName ?? "")],
+  ["tlsVersion", remembered((entry) => entry.tls?.version ?? "")],
+  ["tlsCipher", remembered((entry) => entry.tls?.cipher ?? "")],
+  ["clientCertSubject", remembered((entry) => entry.tls?.client?.subject ?? "")],
+  ["clientCertFingerprint", remembered((entry) => entry.tls?.client?.fingerprint ?? "")],
 ]);
 
 function timed(makeClock: () => (timeMs: number) => string): MakeField {

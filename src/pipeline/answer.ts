@@ -10,13 +10,16 @@ import type { Failure } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { fieldsOfLines } from "../core/fields.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
-import { applyEdits } from "../route/edits.ts";
+import { applyEdits, type CompiledEdits } from "../route/edits.ts";
 import { errorAnswer } from "./error-answer.ts";
+import { grpcAnswer, isGrpc } from "./grpc.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
-import type { LocalAnswer, Planned } from "./plan.ts";
+import type { LocalAnswer, Planned, Site } from "./plan.ts";
 
 const ACCEPT = fieldIdOf("accept");
 const DATE = fieldIdOf("date");
+const HSTS_NAME = "strict-transport-security";
+const HSTS = fieldIdOf(HSTS_NAME);
 const UPGRADE = fieldIdOf("upgrade");
 /** A request body up to this size is read and forgotten before a local answer; nginx discards likewise. */
 const MAX_FORGOTTEN_BYTES = 64 * 1024;
@@ -37,6 +40,7 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   const edits = plan.route?.responseEdits;
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
   if (!exchange.responseFields.has(DATE)) exchange.sentAdded = dateLine(exchange);
+  addHsts(exchange, edits);
   exchange.sentStatus = status;
   if (status === 101) {
     exchange.sentAdded += `Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`;
@@ -51,6 +55,13 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   return "relay";
 }
 
+/** RFC 6797 §7.1: over https alone, which is where a site has such a line; the endpoint's and the route's word win. */
+function addHsts(exchange: Planned, edits: CompiledEdits | undefined): void {
+  const { hstsLine } = exchange.downstream.listener.site as Site;
+  if (hstsLine === "" || exchange.responseFields.has(HSTS) || edits?.names.has(HSTS_NAME) === true) return;
+  exchange.sentAdded += hstsLine;
+}
+
 function dateLine(exchange: Planned): string {
   const { dates, epochMs } = exchange.plan.services;
   return `Date: ${dates.date(epochMs + exchange.startedAtMs)}\r\n`;
@@ -62,11 +73,13 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
   exchange.responseFields = fieldsOfLines(local.lines);
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
   exchange.sentAdded = dateLine(exchange);
+  addHsts(exchange, edits);
   exchange.sentStatus = status;
   exchange.reason = reasonOf(status);
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304 && body.length > 0;
   exchange.sentBodyKind = hasBody ? BODY_LENGTH : BODY_NONE;
-  exchange.sentBodyLength = status === 204 || status === 304 ? -1 : body.length;
+  const hasLength = status !== 204 && status !== 304 && local.standsFor === undefined;
+  exchange.sentBodyLength = hasLength ? body.length : -1;
   exchange.first = hasBody ? body : undefined;
   exchange.firstStart = 0;
   exchange.firstEnd = body.length;
@@ -83,6 +96,7 @@ function shouldAwaitRequest(exchange: Planned): boolean {
 
 function errorFor(exchange: Planned, failure: Failure): LocalAnswer {
   const { plan } = exchange;
+  if (isGrpc(exchange)) return grpcAnswer(failure, exchange.requestId);
   const accept = exchange.requestFields.joined(ACCEPT);
   const page = errorAnswer(failure.status, exchange.requestId, accept, plan.route?.errorPages);
   const lines =

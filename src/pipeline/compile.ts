@@ -22,7 +22,7 @@ import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { compileSplit } from "../route/split.ts";
 import { compileTable } from "../route/table.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
-import type { Endpoint, Route, RouteAction, Site, UpstreamGroup } from "./plan.ts";
+import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
 
 export interface Snapshot {
   /** By listener name. */
@@ -154,6 +154,18 @@ function siteOf(
         value: route,
       })),
     ),
-    encodedSlash: listener.encodedSlash,
+    ...rulesOf(listener),
+  };
+}
+
+/** What a listener says about every request; `weir explain` asks for it too. */
+export function rulesOf({ encodedSlash, redirectToHttps, tls }: ListenerConfig): SiteRules {
+  const isAuthenticated = tls !== undefined && tls.clientAuth.mode !== "off";
+  return {
+    encodedSlash,
+    toHttps: redirectToHttps,
+    hstsLine: tls === undefined || tls.hsts === "" ? "" : `Strict-Transport-Security: ${tls.hsts}\r\n`,
+    forwardsCertificate: isAuthenticated && tls.clientAuth.forward,
+    isStrictHost: isAuthenticated || tls?.unknownNames === "refuse",
   };
 }

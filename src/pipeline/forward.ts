@@ -11,9 +11,11 @@ import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import { formatTraceparent, parseTraceparent } from "../observe/trace-context.ts";
 import { OWN_FIELDS } from "../protocol/h1/writer.ts";
 import { applyEdits } from "../route/edits.ts";
-import type { Downstream } from "../session/exchange.ts";
+import { clock } from "../transport/clock.ts";
+import { certificateLines } from "./client-certificate.ts";
+import { grpcTimeoutLine, grpcTimeoutMs } from "./grpc.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
-import type { Endpoint, Planned, Route } from "./plan.ts";
+import type { Endpoint, Planned, Route, Site } from "./plan.ts";
 
 /** What a proxy says about a client, in every spelling that some backend reads. */
 const ABOUT_CLIENT = fieldMask(
@@ -34,6 +36,9 @@ const ABOUT_CLIENT = fieldMask(
 );
 /** What a trusted proxy said and we say anew; its other words pass, but underscores are its client's. */
 const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "traceparent", "underscored");
+/** What only a listener that verifies clients may say. */
+const CERTIFICATE_MASK = fieldMask("client certificate");
+const GRPC_TIMEOUT_MASK = fieldMask("grpc-timeout");
 const HOST_MASK = fieldMask("host");
 const EXPECT_MASK = fieldMask("expect");
 
@@ -42,6 +47,8 @@ const FORWARDED_PROTO = fieldIdOf("x-forwarded-proto");
 const FORWARDED_HOST = fieldIdOf("x-forwarded-host");
 const FORWARDED_PORT = fieldIdOf("x-forwarded-port");
 const VIA = fieldIdOf("via");
+const TE = fieldIdOf("te");
+const GRPC_TIMEOUT = fieldIdOf("grpc-timeout");
 const TRACEPARENT = fieldIdOf("traceparent");
 const HEX_ID = /^[0-9a-f]{32}$/;
 /** How we name ourselves in Via (RFC 9110 §7.6.3: a pseudonym may stand for the host). */
@@ -76,7 +83,13 @@ function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
   exchange.timeouts = route.timeouts;
   exchange.upstreamMethod = exchange.method;
   exchange.upstreamTarget = targetOf(exchange, route);
+  if (exchange.requestFields.has(TE)) exchange.takesTrailers = takesTrailers(exchange);
   composeFields(exchange, route, endpoint.name);
+}
+
+/** TE names what this hop takes (RFC 9110 §10.1.4): it is said again on the next, never copied. */
+function takesTrailers({ requestFields }: Planned): boolean {
+  return /(?:^|,)\s*trailers\s*(?:,|;|$)/i.test(requestFields.joined(TE) ?? "");
 }
 
 /** Path and query as an endpoint gets them; exported for `weir explain` too. */
@@ -98,7 +111,7 @@ function composeFields(exchange: Planned, route: Route, endpointName: string): v
   exchange.upstreamDropHigh = said.high;
   if (host !== "") exchange.upstreamDropLow |= HOST_MASK.low;
   if (exchange.isHttp10) exchange.upstreamDropLow |= EXPECT_MASK.low;
-  const about = isTrusted ? aboutTrusted(exchange) : clientLinesOf(exchange);
+  const about = aboutClient(exchange, isTrusted);
   if (requestEdits === undefined) {
     exchange.upstreamAdded = host === "" ? about : host + about;
     exchange.upstreamIdLines = isTrusted ? "" : exchange.idLines;
@@ -106,6 +119,28 @@ function composeFields(exchange: Planned, route: Route, endpointName: string): v
     const ids = isTrusted ? "" : exchange.idLines;
     exchange.upstreamAdded = host + withoutNames(about + ids, requestEdits.names);
   }
+}
+
+function aboutClient(exchange: Planned, isTrusted: boolean): string {
+  let lines = isTrusted ? aboutTrusted(exchange) : clientLinesOf(exchange);
+  if ((exchange.downstream.listener.site as Site).forwardsCertificate) lines += aboutCertificate(exchange);
+  if (exchange.requestFields.has(GRPC_TIMEOUT)) lines += timeLeft(exchange);
+  return lines;
+}
+
+/** This listener verifies clients itself: what anybody else says about certificates does not pass. */
+function aboutCertificate(exchange: Planned): string {
+  exchange.upstreamDropHigh |= CERTIFICATE_MASK.high;
+  const client = exchange.downstream.tls?.client;
+  return client === undefined ? "" : certificateLines(client);
+}
+
+/** Time that went by here is not the endpoint's any more. Another attempt is told as much as the first. */
+function timeLeft(exchange: Planned): string {
+  const isWritten = grpcTimeoutMs(exchange.requestFields) !== Number.POSITIVE_INFINITY;
+  if (!isWritten || exchange.deadlineMs === Number.POSITIVE_INFINITY) return "";
+  exchange.upstreamDropHigh |= GRPC_TIMEOUT_MASK.high;
+  return grpcTimeoutLine(exchange.deadlineMs - clock.nowMs);
 }
 
 /** A Host line of our own, where the client's may not or need not pass; else "". */
@@ -130,18 +165,26 @@ export function upstreamLines(exchange: Planned, route: Route, endpointName: str
 function clientLinesOf(exchange: Planned): string {
   const { downstream, authority, isHttp10 } = exchange;
   const { memo } = downstream;
-  if (isHttp10 || authority !== memo.authority) return clientLines(downstream, authority, isHttp10);
-  if (memo.lines === "") memo.lines = clientLines(downstream, authority, false);
+  // a connection speaks one version, but for HTTP/1.0
+  if (isHttp10 || authority !== memo.authority) return clientLines(exchange);
+  if (memo.lines === "") memo.lines = clientLines(exchange);
   return memo.lines;
 }
 
-function clientLines(downstream: Downstream, authority: string, isHttp10: boolean): string {
+function clientLines(exchange: Planned): string {
+  const { downstream, authority } = exchange;
   const port = downstream.localPort === 0 ? "" : `X-Forwarded-Port: ${downstream.localPort}\r\n`;
   const host = authority === "" ? "" : `X-Forwarded-Host: ${authority}\r\n`;
   return (
     `X-Forwarded-For: ${downstream.clientIp}\r\nX-Forwarded-Proto: ${downstream.scheme}\r\n${port}${host}` +
-    `Via: ${isHttp10 ? "1.0" : "1.1"} ${PSEUDONYM}\r\n`
+    `Via: ${hopOf(exchange)}\r\n`
   );
+}
+
+/** The version that the client spoke, and who says so. */
+function hopOf({ isHttp10, isHttp2 }: Planned): string {
+  if (isHttp2) return `2.0 ${PSEUDONYM}`;
+  return `${isHttp10 ? "1.0" : "1.1"} ${PSEUDONYM}`;
 }
 
 /** Behind a trusted proxy: its words stay, ours are added to the lists. */
@@ -149,7 +192,7 @@ function aboutTrusted(exchange: Planned): string {
   const { downstream, requestFields: fields, plan, requestId } = exchange;
   const before = fields.joined(FORWARDED_FOR);
   const via = fields.joined(VIA);
-  const hop = `${exchange.isHttp10 ? "1.0" : "1.1"} ${PSEUDONYM}`;
+  const hop = hopOf(exchange);
   let lines = `X-Forwarded-For: ${before === undefined ? "" : `${before}, `}${downstream.clientIp}\r\n`;
   if (!fields.has(FORWARDED_PROTO)) lines += `X-Forwarded-Proto: ${downstream.scheme}\r\n`;
   if (!fields.has(FORWARDED_HOST) && exchange.authority !== "") {

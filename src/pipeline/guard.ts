@@ -4,9 +4,12 @@
  * why    when buffers are at their ceiling, the newest request is refused: those under way can finish
  */
 import { fail } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import { grpcTimeoutMs } from "./grpc.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { LocalAnswer, Planned, Route } from "./plan.ts";
 
+const GRPC_TIMEOUT = fieldIdOf("grpc-timeout");
 const NO_BODY = Buffer.alloc(0);
 
 export function guard(exchange: Planned): NextOf<"guard"> {
@@ -19,11 +22,18 @@ export function guard(exchange: Planned): NextOf<"guard"> {
   const { action } = route;
   if (action.kind === "proxy") {
     if (route.requestMs > 0) exchange.deadlineMs = exchange.startedAtMs + route.requestMs;
+    if (exchange.requestFields.has(GRPC_TIMEOUT)) shortenDeadline(exchange);
     return "choose";
   }
   if (action.kind === "files") return "serve";
   plan.local = action.kind === "respond" ? action : redirect(exchange, action);
   return "answer";
+}
+
+/** A gRPC client says how long it waits: nothing is done for it after that. */
+function shortenDeadline(exchange: Planned): void {
+  const dueAtMs = exchange.startedAtMs + grpcTimeoutMs(exchange.requestFields);
+  exchange.deadlineMs = Math.min(exchange.deadlineMs, dueAtMs);
 }
 
 function redirect(

@@ -18,10 +18,27 @@ import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { ErrorPages } from "./error-answer.ts";
 
-/** The routes of one listener in one version. */
-export interface Site {
-  readonly table: RouteTable<Route>;
+/** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
+export interface ToHttps {
+  readonly status: number;
+  readonly port: number;
+}
+
+/** What a listener itself says about its requests, in one version. */
+export interface SiteRules {
   readonly encodedSlash: EncodedSlash;
+  readonly toHttps: ToHttps | undefined;
+  /** Strict-Transport-Security for every answer, as a field line; "" = none. */
+  readonly hstsLine: string;
+  /** Endpoints are told about the client's certificate. */
+  readonly forwardsCertificate: boolean;
+  /** Over HTTP/1 too, a connection may ask only for hosts that its server name stands for. */
+  readonly isStrictHost: boolean;
+}
+
+/** The rules and routes of one listener in one version. */
+export interface Site extends SiteRules {
+  readonly table: RouteTable<Route>;
 }
 
 export interface Route {
@@ -66,6 +83,8 @@ export interface LocalAnswer {
   /** Field lines but framing, Date and connection. */
   readonly lines: string;
   readonly body: Buffer;
+  /** A gRPC answer, which is all head: the HTTP status that it stands for in counters and logs. */
+  readonly standsFor?: number;
 }
 
 export interface PipelineServices {
@@ -86,6 +105,8 @@ export interface PipelineServices {
   /** Where a file that is being sent reports: the pipeline itself. */
   events: UpstreamEvents | undefined;
   readonly report: (text: string) => void;
+  /** Answers to http-01 challenges that are under way, by token (RFC 8555 §8.3). */
+  httpChallenges: ReadonlyMap<string, string>;
 }
 
 export class Plan {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type FakeRequest, fakeExchange, fakeSite } from "../../tests/support/fake-exchange.ts";
+import { type FakeRequest, fakeExchange, fakeSite, fakeTls } from "../../tests/support/fake-exchange.ts";
 import { type FailureCode, fail } from "../core/failure.ts";
 import { receive } from "./receive.ts";
 
@@ -129,6 +129,64 @@ test("the request id of a trusted proxy is kept when it is plain, any other gets
   ]) {
     expect(id).toMatch(/^[0-9a-f]{32}$/);
   }
+});
+
+const OTHER_HOST = { lines: ["Host: b.test"], tls: fakeTls() };
+const REACH: readonly [what: string, request: FakeRequest, code: FailureCode | undefined][] = [
+  ["the host of the server name", { isHttp2: true, tls: fakeTls() }, undefined],
+  [
+    "that host in another spelling",
+    { isHttp2: true, tls: fakeTls(), lines: ["Host: A.Test:443"] },
+    undefined,
+  ],
+  ["another host over HTTP/2", { ...OTHER_HOST, isHttp2: true }, "misdirected"],
+  ["another host over HTTP/1", OTHER_HOST, undefined],
+  [
+    "another host over HTTP/1 where names or clients are told apart",
+    { ...OTHER_HOST, site: fakeSite([], { isStrictHost: true }) },
+    "misdirected",
+  ],
+  ["another host without TLS", { isHttp2: true, lines: ["Host: b.test"] }, undefined],
+  [
+    "no host at all",
+    { isHttp10: true, lines: [], tls: fakeTls(), site: fakeSite([], { isStrictHost: true }) },
+    undefined,
+  ],
+];
+for (const [what, request, code] of REACH) {
+  test(`${what} is ${code ?? "served"} (RFC 9110 §7.4)`, () => {
+    const { exchange } = fakeExchange(request);
+    expect([receive(exchange), exchange.failure?.code]).toEqual([
+      code === undefined ? "match" : "answer",
+      code,
+    ]);
+  });
+}
+
+test("a host that was misdirected once is so again: the memo does not let it in", () => {
+  const { exchange, downstream } = fakeExchange({ ...OTHER_HOST, isHttp2: true });
+  receive(exchange);
+  const second = fakeExchange({ ...OTHER_HOST, isHttp2: true });
+  Object.assign(second.downstream.memo, downstream.memo);
+  expect([receive(second.exchange), second.exchange.failure?.code]).toEqual(["answer", "misdirected"]);
+});
+
+for (const target of ["http://a.test/x", "a", "", "a.test:443", "?x"]) {
+  test(`over HTTP/2 the path "${target}" is malformed (RFC 9113 §8.3.1)`, () => {
+    const { exchange } = fakeExchange({ target, isHttp2: true });
+    expect([receive(exchange), exchange.failure?.code]).toEqual(["answer", "h2_malformed"]);
+  });
+}
+
+test("OPTIONS * is understood over HTTP/2, and CONNECT refused without an end of the connection", () => {
+  const options = fakeExchange({ method: "OPTIONS", target: "*", isHttp2: true }).exchange;
+  expect([receive(options), options.path]).toEqual(["match", "*"]);
+  const connect = fakeExchange({ method: "CONNECT", target: "", isHttp2: true }).exchange;
+  expect([receive(connect), connect.failure?.code, connect.isLastOfConnection]).toEqual([
+    "answer",
+    "method_refused",
+    false,
+  ]);
 });
 
 test("the memo of a connection gives the same meaning for the same Host, and another for another", () => {

@@ -2,14 +2,15 @@
  * Receive: what does the request mean? Decided once, before anything else looks at it.
  *
  * why    host and path are normalised here and nowhere else: what routes match is what endpoints get
- * fails  bad_host · bad_path · h1_host_conflict · method_refused · expectation_unknown
- * spec   RFC 9112 §3.2, RFC 9110 §10.1.1, §9.3.6, §9.3.8
+ * fails  bad_host · bad_path · h1_host_conflict · h2_malformed · misdirected · method_refused · expectation_unknown
+ * spec   RFC 9112 §3.2, RFC 9113 §8.3.1, RFC 9110 §7.4, §10.1.1, §9.3.6, §9.3.8
  */
 import { SLASH } from "../core/bytes.ts";
 import { type Failure, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { normaliseHost } from "../route/host.ts";
 import { normalisePath, splitTarget } from "../route/path.ts";
+import type { TlsSession } from "../session/exchange.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { Planned, Site } from "./plan.ts";
 
@@ -27,16 +28,33 @@ export function receive(exchange: Planned): NextOf<"receive"> {
   if (!downstream.isTrusted || exchange.requestId === "")
     exchange.idLines = exchange.plan.services.ids.nextLines();
   if (exchange.failure === undefined) {
-    exchange.failure = understand(exchange, downstream.listener.site as Site);
+    const site = downstream.listener.site as Site;
+    exchange.failure = understand(exchange, site);
+    if (downstream.tls !== undefined) exchange.failure ??= misdirection(exchange, downstream.tls, site);
   } else exchange.plan.isRequestBroken = exchange.failure.code !== "body_too_large";
   return exchange.failure === undefined ? "match" : "answer";
 }
 
+/**
+ * May this connection ask for this host? Over HTTP/2 clients send requests for several hosts on one connection, as far
+ * as they think that its certificate reaches (RFC 9113 §9.1.1): 421 makes them open another. Over HTTP/1 a Host other
+ * than the server name is odd but harmless, unless the listener treats names or clients differently.
+ */
+function misdirection(exchange: Planned, tls: TlsSession, { isStrictHost }: Site): Failure | undefined {
+  const { host } = exchange;
+  if (host === "" || !(exchange.isHttp2 || isStrictHost) || tls.covers(host)) return undefined;
+  return fail("misdirected", `${host} on a connection for ${tls.serverName}`);
+}
+
 function understand(exchange: Planned, site: Site): Failure | undefined {
   const { method } = exchange;
-  if (method === "CONNECT") exchange.isLastOfConnection = true; // what follows was meant for a tunnel
+  // what follows was meant for a tunnel; in HTTP/2 nothing follows on its stream
+  if (method === "CONNECT") exchange.isLastOfConnection = !exchange.isHttp2;
   if (method === "CONNECT" || method === "TRACE") return fail("method_refused", method);
   if (exchange.rawTarget.charCodeAt(0) === SLASH) return understandOrigin(exchange, site);
+  if (exchange.isHttp2 && exchange.rawTarget !== "*") {
+    return fail("h2_malformed", `:path ${exchange.rawTarget.slice(0, 100)}`); // RFC 9113 §8.3.1: no absolute form
+  }
   const target = splitTarget(exchange.rawTarget);
   if (target === undefined) return fail("h1_bad_target", exchange.rawTarget.slice(0, 100));
   if (target.form === "asterisk" && method !== "OPTIONS") return fail("h1_bad_target", "* without OPTIONS");

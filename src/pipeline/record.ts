@@ -32,7 +32,8 @@ export function record(exchange: Planned): void {
 }
 
 /** The status sent; without one that of the failure, such as 499 for a client that left before. */
-function statusOf({ sentStatus, failure }: Planned): number {
+function statusOf({ sentStatus, failure, plan }: Planned): number {
+  if (plan.local?.standsFor !== undefined) return plan.local.standsFor;
   return sentStatus === 0 ? (failure?.status ?? 499) : sentStatus;
 }
 
@@ -63,7 +64,7 @@ function entryOf(exchange: Planned): LogEntry {
     host: exchange.host,
     path: exchange.path === "" ? pathOf(exchange.rawTarget) : exchange.path,
     query: exchange.query,
-    protocol: exchange.isHttp10 ? "HTTP/1.0" : "HTTP/1.1",
+    protocol: protocolOf(exchange),
     status: statusOf(exchange),
     bytesReceived: exchange.bytesReceived,
     bytesSent: exchange.bytesSent,
@@ -80,7 +81,14 @@ function entryOf(exchange: Planned): LogEntry {
     cause: failure?.code ?? "done",
     userAgent: fields.get(USER_AGENT) ?? "",
     referer: fields.get(REFERER) ?? "",
+    tls: downstream.tls,
   };
+}
+
+/** As CGI and other servers' logs name it, RFC 3875 §4.1.16. */
+function protocolOf({ isHttp10, isHttp2 }: Planned): string {
+  if (isHttp2) return "HTTP/2.0";
+  return isHttp10 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
 const since = (fromMs: number, toMs: number) => (fromMs === 0 || toMs === 0 ? -1 : toMs - fromMs);

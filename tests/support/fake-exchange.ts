@@ -7,9 +7,16 @@ import { HttpClock } from "../../src/core/http-clock.ts";
 import { RequestIds } from "../../src/core/request-id.ts";
 import type { LogEntry } from "../../src/observe/access-log.ts";
 import { LISTENER, ROUTE, WORKER } from "../../src/observe/metrics.table.ts";
-import { type PipelineServices, Plan, type Planned, type Route, type Site } from "../../src/pipeline/plan.ts";
+import {
+  type PipelineServices,
+  Plan,
+  type Planned,
+  type Route,
+  type Site,
+  type SiteRules,
+} from "../../src/pipeline/plan.ts";
 import { compileTable, type RouteRule } from "../../src/route/table.ts";
-import { type ClientMemo, type Downstream, Exchange } from "../../src/session/exchange.ts";
+import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../../src/session/exchange.ts";
 import type { Listener } from "../../src/session/listener.ts";
 import { BufferBudget } from "../../src/transport/wire.ts";
 import { NO_MATCH } from "./no-match.ts";
@@ -42,8 +49,17 @@ export function fakeServices(): FakeServices {
     report: (text) => reported.push(text),
     logged,
     reported,
+    httpChallenges: new Map(),
   };
 }
+
+const PLAIN_RULES: SiteRules = {
+  encodedSlash: "refuse",
+  toHttps: undefined,
+  hstsLine: "",
+  forwardsCertificate: false,
+  isStrictHost: false,
+};
 
 export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Site {
   const rules: RouteRule<Route>[] = routes.map((value) => ({
@@ -52,7 +68,7 @@ export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Si
     priority: 0,
     value,
   }));
-  return { table: compileTable(rules), encodedSlash: "refuse", ...site };
+  return { table: compileTable(rules), ...PLAIN_RULES, ...site };
 }
 
 /** A route that answers by itself with 200 and "fixed". */
@@ -76,8 +92,8 @@ export class FakeDownstream implements Downstream {
   readonly clientIp: string;
   readonly clientPort = 4000;
   readonly isTrusted: boolean;
-  readonly scheme = "http";
-  readonly tls = undefined;
+  readonly scheme: "http" | "https";
+  readonly tls: TlsSession | undefined;
   readonly localPort = 80;
   readonly localIp = "192.0.2.1";
   readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
@@ -85,9 +101,11 @@ export class FakeDownstream implements Downstream {
   /** Names of the calls, in order. */
   readonly calls: string[] = [];
 
-  constructor(site: Site, trusted: readonly string[], clientIp: string) {
+  constructor(site: Site, { trusted = [], clientIp = "203.0.113.9", tls }: FakeRequest) {
     const trustedProxies = new CidrSet(trusted);
     this.clientIp = clientIp;
+    this.tls = tls;
+    this.scheme = tls === undefined ? "http" : "https";
     this.isTrusted = trustedProxies.has(clientIp);
     this.listener = {
       name: "web",
@@ -118,6 +136,18 @@ export class FakeDownstream implements Downstream {
   sendSwitch = () => void this.calls.push("switch");
 }
 
+/** A connection for `a.test` whose certificate covers that name and no other. */
+export function fakeTls(parts: Partial<TlsSession> = {}): TlsSession {
+  return {
+    serverName: "a.test",
+    version: "TLSv1.3",
+    cipher: "TLS_AES_128_GCM_SHA256",
+    client: undefined,
+    covers: (host) => host === "a.test",
+    ...parts,
+  };
+}
+
 export interface FakeRequest {
   readonly method?: string;
   readonly target?: string;
@@ -127,6 +157,8 @@ export interface FakeRequest {
   readonly trusted?: readonly string[];
   readonly site?: Site;
   readonly isHttp10?: boolean;
+  readonly isHttp2?: boolean;
+  readonly tls?: TlsSession;
 }
 
 export interface Fake {
@@ -139,12 +171,13 @@ export interface Fake {
 export function fakeExchange(request: FakeRequest = {}): Fake {
   const services = fakeServices();
   const site = request.site ?? fakeSite([fixedRoute()]);
-  const downstream = new FakeDownstream(site, request.trusted ?? [], request.clientIp ?? "203.0.113.9");
+  const downstream = new FakeDownstream(site, request);
   const exchange = new Exchange(downstream) as Planned;
   exchange.plan = new Plan(services);
   exchange.method = request.method ?? "GET";
   exchange.rawTarget = request.target ?? "/";
   exchange.isHttp10 = request.isHttp10 ?? false;
+  exchange.isHttp2 = request.isHttp2 ?? false;
   exchange.requestFields = fieldsOfLines(
     (request.lines ?? ["Host: a.test"]).map((line) => `${line}\r\n`).join(""),
   );
