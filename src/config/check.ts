@@ -50,6 +50,7 @@ function read(value: unknown, place: Place, facts: CheckFacts): Config | undefin
     facts,
     upstreams,
     listeners: place.key("listeners").names(),
+    listenerConfigs: listeners,
   });
   const admin = checkAdmin(written.admin, place.key("admin"), { facts, listeners });
   const observe = checkObserve(written.observe, place.key("observe"), facts);

@@ -38,6 +38,22 @@ const EVERYTHING = defineConfig({
       protocols: ["h1", "h2"],
       tls: {
         certificates: [{ cert: "app.crt", key: "app.key" }],
+        acme: {
+          names: ["a.example.com", "*.b.example.com"],
+          onDemand: "*.c.example.com",
+          email: "ops@example.com",
+          directory: [
+            "letsencrypt-staging",
+            "https://acme.internal:14000/dir",
+            { url: "https://other.internal/dir", name: "other", eab: { keyId: "k", hmacKey: "c2VjcmV0" } },
+          ],
+          challenge: "dns-01",
+          dns: { hook: ["set-txt", "--zone", "example.com"] },
+          storage: "acme",
+          storageKey: "0123456789abcdef",
+          keyType: "ec384",
+          directoryCa: "ca.pem",
+        },
         unknownNames: "refuse",
         minVersion: "1.2",
         policy: { ciphers: ["ECDHE-RSA-AES128-GCM-SHA256"], curves: ["X25519"] },
@@ -50,7 +66,7 @@ const EVERYTHING = defineConfig({
   routes: [
     {
       name: "api",
-      listener: "web",
+      listener: ["web", "secure"],
       priority: 1,
       match: {
         host: "a.test",
@@ -60,6 +76,7 @@ const EVERYTHING = defineConfig({
         query: { debug: true },
         cookies: { group: "beta" },
         clientIp: "::1",
+        clientCert: { subject: "CN=alice", san: "~^DNS:", fingerprint: "ab".repeat(32) },
       },
       to: [{ upstream: "app", weight: 9 }, { upstream: "127.0.0.1:3002" }],
       rewrite: { stripPrefix: "/v1", host: "internal.test" },

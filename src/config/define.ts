@@ -77,6 +77,8 @@ export interface ListenerInput {
 export interface ListenerTlsInput {
   /** Chosen by the names inside; the first is the default. */
   readonly certificates?: OneOrMore<CertificateInput>;
+  /** Certificates that are obtained and renewed by themselves. */
+  readonly acme?: AcmeInput;
   /** A server name that no certificate covers: the default certificate, or an alert. Default `default`. */
   readonly unknownNames?: "default" | "refuse";
   /** Default `1.2`; `1.3` with the policy `modern`. */
@@ -94,6 +96,58 @@ export interface CertificateInput {
   /** The certificate and those that vouch for it, leaf first. */
   readonly cert: string;
   readonly key: string;
+}
+
+export interface AcmeInput {
+  /** One certificate is obtained and renewed for each; `*.example.com` needs `dns-01`. */
+  readonly names?: OneOrMore<string>;
+  /** Names, or `*.example.com` for any below, that get a certificate when a client first asks for them. */
+  readonly onDemand?: OneOrMore<string>;
+  /** Where the authority may write to. */
+  readonly email?: string;
+  /** Who certifies; the next in the list is asked when one fails. Default `letsencrypt`. */
+  readonly directory?: OneOrMore<AcmeDirectoryInput>;
+  /** How control of a name is proven: on port 80, on port 443, or in the DNS. Default `http-01`. */
+  readonly challenge?: "http-01" | "tls-alpn-01" | "dns-01";
+  /** How dns-01 sets its TXT record. */
+  readonly dns?: AcmeDnsInput;
+  /** Folder for account keys and certificates. Default `./weir-acme`, beside the configuration file. */
+  readonly storage?: string;
+  /** Encrypts the keys in that folder. */
+  readonly storageKey?: Secret;
+  /** Kind of key for new certificates. Default `ec256`. */
+  readonly keyType?: "ec256" | "ec384" | "rsa2048";
+  /** Authority that vouches for the directory's own server: a PEM file. Default: the system's. */
+  readonly directoryCa?: string;
+}
+
+/** A known authority, the URL of a directory, or more to say about one. */
+export type AcmeDirectoryInput =
+  | "letsencrypt"
+  | "letsencrypt-staging"
+  | "zerossl"
+  | `https://${string}`
+  | Variable
+  | AcmeDirectoryObjectInput;
+
+export interface AcmeDirectoryObjectInput {
+  /** A known authority, or the URL of a directory. */
+  readonly url?: string;
+  /** In logs and in the storage folder; a known name stands for its URL. */
+  readonly name?: string;
+  /** Binds to an account made on the authority's web site. */
+  readonly eab?: AcmeAccountInput;
+}
+
+export interface AcmeAccountInput {
+  readonly keyId: string;
+  /** base64url. */
+  readonly hmacKey: Secret;
+}
+
+export interface AcmeDnsInput {
+  /** Called as `hook add NAME VALUE` and `hook remove NAME VALUE`; returns when the record is published. */
+  readonly hook: OneOrMore<string>;
 }
 
 export interface TlsPolicyInput {
@@ -209,6 +263,17 @@ export interface MatchInput {
   readonly cookies?: Tests;
   /** Addresses and CIDR blocks. */
   readonly clientIp?: OneOrMore<string>;
+  /** The client's verified certificate; `*` is any. */
+  readonly clientCert?: "*" | ClientCertInput;
+}
+
+export interface ClientCertInput {
+  /** Distinguished name as RFC 4514 writes it, such as `CN=alice,O=Example`. */
+  readonly subject?: string;
+  /** One of its names, such as `DNS:a.example.com` or `email:a@example.com`. */
+  readonly san?: string;
+  /** SHA-256 of the certificate in hex, with or without colons. */
+  readonly fingerprint?: OneOrMore<string>;
 }
 
 export interface TargetInput {

@@ -2,10 +2,11 @@
  * Redact: a Config that may be shown: in `explain`, `status`, logs and dumps.
  *
  * why    a secret is only useful to the part that compares or sends it; every other reader gets this copy
- * out    the same shape; the admin token and the values of fields that carry credentials are replaced
+ * out    the same shape; the admin token, the keys of ACME and the values of fields that carry credentials are
+ *        replaced
  */
 import type { HeaderEdits } from "../route/match.ts";
-import type { Config } from "./config.ts";
+import type { AcmeConfig, Config } from "./config.ts";
 
 const HIDDEN = "[hidden]";
 
@@ -19,6 +20,10 @@ export function redactConfig(config: Config): Config {
     ...config,
     admin:
       admin === undefined ? undefined : { ...admin, token: admin.token === undefined ? undefined : HIDDEN },
+    listeners: config.listeners.map((listener) => ({
+      ...listener,
+      tls: listener.tls && { ...listener.tls, acme: listener.tls.acme && redactAcme(listener.tls.acme) },
+    })),
     routes: config.routes.map((route) => ({
       ...route,
       match: {
@@ -31,6 +36,17 @@ export function redactConfig(config: Config): Config {
       },
       requestHeaders: redactEdits(route.requestHeaders),
       responseHeaders: redactEdits(route.responseHeaders),
+    })),
+  };
+}
+
+function redactAcme(acme: AcmeConfig): AcmeConfig {
+  return {
+    ...acme,
+    storageKey: acme.storageKey === undefined ? undefined : HIDDEN,
+    authorities: acme.authorities.map((authority) => ({
+      ...authority,
+      externalAccount: authority.externalAccount && { ...authority.externalAccount, hmacKey: HIDDEN },
     })),
   };
 }

@@ -6,6 +6,7 @@ import type { ClientAuthConfig, ListenerTlsConfig } from "../config.ts";
 import { CERTIFICATE, CLIENT_AUTH, HSTS, LISTENER_TLS } from "../options/options.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
+import { checkAcme } from "./acme.ts";
 import type { CheckFacts } from "./facts.ts";
 import { checkOptionalFile } from "./files.ts";
 
@@ -21,7 +22,7 @@ export function checkListenerTls(
   const { minVersion, ciphers, curves } = checkPolicy(written, place);
   return {
     certificates: checkCertificates(written.certificates, place, facts),
-    acme: undefined,
+    acme: checkAcme(written.acme, place.key("acme"), facts),
     unknownNames,
     minVersion,
     ciphers: ciphers.join(":"),
@@ -31,18 +32,17 @@ export function checkListenerTls(
   };
 }
 
-const CERTIFICATE_HINT = "Add `certificates: [ { cert: app.crt, key: app.key } ]`.";
+const CERTIFICATE_HINT = "Add `certificates: [ { cert: app.crt, key: app.key } ]`, or `acme`.";
 
 function checkCertificates(
   written: WrittenTls["certificates"],
   place: Place,
   facts: CheckFacts,
 ): ListenerTlsConfig["certificates"] {
-  if (!place.has("certificates")) {
+  if (!place.has("certificates") && !place.has("acme")) {
     place.error("TLS needs a certificate", CERTIFICATE_HINT);
-    return [];
   }
-  if (written?.isSound === true && written.value.length === 0) {
+  if (written?.isSound === true && written.value.length === 0 && !place.has("acme")) {
     written.place.error("there is no certificate in the list", CERTIFICATE_HINT);
   }
   return (written?.value ?? []).flatMap(({ value, place: at }) => {

@@ -14,6 +14,7 @@ import {
 import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
 import { formatSize } from "../quantity.ts";
+import { checkReach } from "./acme.ts";
 import type { CheckFacts } from "./facts.ts";
 import { checkListenerTls } from "./listener-tls.ts";
 import { absoluteAddress, bindKey, isOverlap, isWithin } from "./places.ts";
@@ -31,13 +32,15 @@ export function checkListeners(
     place.error("there is no listener", 'Add one, such as `web: { bind: ":8080" }`.');
   }
   const owners: Owner[] = [];
-  return entries.map((entry) => {
+  const listeners = entries.map((entry) => {
     const bind = distinct((entry.value.bind ?? []).map((address) => absoluteAddress(address, facts.folder)));
     if (entry.value.bind?.length === 0 && entry.isSound)
       entry.place.key("bind").error("there is no address", 'Write ":8080".');
     for (const address of bind) claim(address, entry, owners);
     return toListener(entry, bind, facts);
   });
+  checkReach(listeners, place);
+  return listeners;
 }
 
 /** The same address twice in one listener is one: `:80` and `[::]:80`; `:80` holds `127.0.0.1:80` as well. */

@@ -6,12 +6,12 @@ import { checkLogFormat } from "../../observe/access-log.ts";
 import type { AdminConfig, ListenerConfig, ObserveConfig, ServerConfig } from "../config.ts";
 import { ACCESS_LOG, ADMIN, OBSERVE, SERVER } from "../options/options.table.ts";
 import { MAX_CONFIGURED_WORKERS } from "../options/scalars.ts";
-import type { SecretReference } from "../options/secret.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
 import { nearest } from "../suggest.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress, absolutePath, isOverlap } from "./places.ts";
+import { BEARER_TOKEN, readSecret } from "./secrets.ts";
 
 export function checkServer(written: Written<typeof SERVER> | undefined, facts: CheckFacts): ServerConfig {
   const { workers, drainTimeout, user, memory } = withDefaults(SERVER, written);
@@ -36,7 +36,7 @@ export function checkAdmin(
   if (written === "off") return undefined;
   const { bind, token } = withDefaults(ADMIN, written);
   const address = absoluteAddress(bind, facts.folder);
-  const secret = token === undefined ? undefined : readSecret(token, place.key("token"), facts);
+  const secret = token === undefined ? undefined : readSecret(token, place.key("token"), facts, BEARER_TOKEN);
   const isLocal = address.kind === "unix" || isLoopback(address.host);
   if (!isLocal && token === undefined) {
     place.error(
@@ -59,41 +59,6 @@ function isLoopback(host: string): boolean {
   const bytes = parseIp(host);
   if (bytes === undefined) return false;
   return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
-}
-
-/** RFC 6750 §2.1 allows less; every visible ASCII character is safe in a field value. */
-const TOKEN = /^[!-~]+$/;
-
-function readSecret(reference: SecretReference, place: Place, facts: CheckFacts): string | undefined {
-  const read = secretText(reference, place, facts);
-  if (read === undefined) return undefined;
-  const secret = read.trim();
-  if (secret === "") place.error("the secret is empty", "Give it a value, or remove the key.");
-  else if (!TOKEN.test(secret)) {
-    place.error(
-      "the secret holds a space or a character that a header cannot carry",
-      "Use visible ASCII only.",
-    );
-  } else return secret;
-  return undefined;
-}
-
-function secretText(reference: SecretReference, place: Place, facts: CheckFacts): string | undefined {
-  if (reference.kind === "text") return reference.text;
-  if (reference.kind === "env") {
-    const value = Object.hasOwn(facts.env, reference.name) ? facts.env[reference.name] : undefined;
-    if (value === undefined) {
-      place.error(`the environment variable ${quote(reference.name)} is not set`, "Set it before starting.");
-    }
-    return value;
-  }
-  const read = facts.readText(absolutePath(reference.path, facts.folder));
-  if ("text" in read) return read.text;
-  place.error(
-    `the secret's file ${quote(reference.path)} cannot be read: ${read.error}`,
-    "Check path and rights.",
-  );
-  return undefined;
 }
 
 export function checkObserve(

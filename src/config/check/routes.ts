@@ -3,7 +3,7 @@
  */
 import type { PathTest, RouteMatch } from "../../route/match.ts";
 import { templateProblem } from "../../route/template.ts";
-import type { RouteConfig } from "../config.ts";
+import type { ListenerConfig, RouteConfig } from "../config.ts";
 import { isHostName } from "../options/addresses.ts";
 import type { Entry, Placed } from "../options/containers.ts";
 import { type REWRITE, type ROOT, ROUTE_TIMEOUTS } from "../options/options.table.ts";
@@ -26,7 +26,8 @@ export function checkRoutes(
   const policies = root.policies ?? [];
   for (const { value } of policies) checkListenerNames(value.listener, needs);
   if (root.routes === undefined) return [];
-  if (root.routes.length === 0) {
+  const isAllRedirect = needs.listenerConfigs.every(({ redirectToHttps }) => redirectToHttps !== undefined);
+  if (root.routes.length === 0 && (needs.listenerConfigs.length === 0 || !isAllRedirect)) {
     place.key("routes").error("there is no route", "Add one, such as `- { to: app }`.");
   }
   const taken = new Map<string, Place>();
@@ -40,6 +41,7 @@ export function checkRoutes(
     const isWhole = isReadWhole && layers.every(({ isSound }) => isSound);
     checkListenerNames(value.listener, needs);
     const route = toRoute(merged, at, { needs, index });
+    checkReachable(route, at, needs);
     refuseSameName(route.name, value.name === undefined ? at : at.key("name"), taken);
     return { route, place: at, isSound: isWhole && at.errorCount === errorsBefore };
   });
@@ -122,9 +124,36 @@ function toMatch(written: WrittenRoute["match"]): RouteMatch {
     query: written?.query ?? [],
     cookies: written?.cookies ?? [],
     clientIp: [...new Set(written?.clientIp)],
-    clientCert: undefined,
+    clientCert: toCertTest(written?.clientCert),
   };
 }
+
+function toCertTest(written: NonNullable<WrittenRoute["match"]>["clientCert"]): RouteMatch["clientCert"] {
+  if (written === undefined) return undefined;
+  const { subject, san, fingerprint } = written === "*" ? {} : written;
+  return { subject, san, fingerprints: [...new Set(fingerprint)] };
+}
+
+/** What can never match is mostly a slip, and harmless: a warning. */
+function checkReachable(route: RouteConfig, place: Place, needs: RouteNeeds): void {
+  const names = route.listeners.length === 0 ? needs.listeners : route.listeners;
+  const on = needs.listenerConfigs.filter(({ name }) => names.includes(name));
+  if (on.length === 0) return;
+  const answering = on.filter(({ redirectToHttps }) => redirectToHttps === undefined);
+  if (answering.length === 0) {
+    place.warning(
+      `this route is never used: ${on.map(({ name }) => `\`${name}\``).join(" and ")} sends every request to https`,
+      "Put it on the listener for https.",
+    );
+  } else if (route.match.clientCert !== undefined && !answering.some(asksForCertificates)) {
+    place.warning(
+      "this route is never used: no listener that it is on asks clients for certificates",
+      "Give one of them `tls: { clientAuth: … }`.",
+    );
+  }
+}
+
+const asksForCertificates = ({ tls }: ListenerConfig) => tls !== undefined && tls.clientAuth.mode !== "off";
 
 function checkRewrite(
   rewrite: Written<typeof REWRITE> | undefined,

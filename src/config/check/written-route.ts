@@ -1,6 +1,7 @@
 /**
  * A route as it was read, before policies are merged in, and what its check looks things up in.
  */
+import type { ListenerConfig } from "../config.ts";
 import type { POLICY, ROUTE } from "../options/options.table.ts";
 import type { Written } from "../options/types.ts";
 import type { CheckFacts } from "./facts.ts";
@@ -14,4 +15,6 @@ export interface RouteNeeds {
   readonly upstreams: UpstreamTable;
   /** Names of the listeners. */
   readonly listeners: readonly string[];
+  /** Those of them that could be read. */
+  readonly listenerConfigs: readonly ListenerConfig[];
 }

@@ -4,7 +4,7 @@
  * rule   a key that nobody knows is a mistake with a hint; what comes in a later release is told apart from one
  */
 import { describe, type Place, quote } from "../problem.ts";
-import { didYouMean } from "../suggest.ts";
+import { nearest } from "../suggest.ts";
 import { LATER_KEYS } from "./later.table.ts";
 import { flag, wrongName } from "./scalars.ts";
 import type { JsonSchema, Option, Rows, Type, Written } from "./types.ts";
@@ -193,10 +193,12 @@ export function wordOr<const W extends string, T>(words: readonly W[], type: Typ
       const word = words.find((one) => one === value);
       if (word !== undefined) return word;
       if (isMapping(value)) return type.read(value, place);
+      const meant = typeof value === "string" ? nearest(value, words) : undefined;
+      const keys = Object.keys(type.rows ?? {}).join(", ");
       const hint =
-        typeof value === "string"
-          ? didYouMean(value, words)
-          : `Its keys are ${Object.keys(type.rows ?? {}).join(", ")}.`;
+        meant === undefined
+          ? `Write ${words.join(" or ")}, or a mapping: its keys are ${keys}.`
+          : `Did you mean \`${meant}\`?`;
       place.error(`${describe(value)} is not ${name}`, hint);
       return undefined;
     },

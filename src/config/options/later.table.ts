@@ -9,8 +9,6 @@ export const LATER_KEYS: Readonly<Record<string, string>> = {
   "cluster":                        "Shared limits, purges, certificates and versions between machines",
   "observe.tracing":                "Spans sent to an OTLP collector",
 
-  "listeners.*.tls.acme":           "Certificates that are obtained and renewed by themselves",
-
   "routes[].retry":                 "New attempts after a failure",
   "routes[].cache":                 "Keeps responses and answers from them",
   "routes[].rateLimit":             "Requests allowed for a client in a time",

@@ -111,7 +111,7 @@ export const fieldName: Type<string> = {
 
 // tests
 
-const testValue: Type<ValueTest> = {
+export const testValue: Type<ValueTest> = {
   name: "`value`, `*` or `~pattern`",
   schema: { type: ["string", "number", "boolean"] },
   read(value, place) {

@@ -5,12 +5,13 @@
  * rule   a section has exactly the keys of its type in `define.ts`: `satisfies` proves it
  */
 import type * as Input from "../define.ts";
+import { certifiableName } from "./acme.ts";
 import { bindAddress, cidr, endpointAddress, hostPattern } from "./addresses.ts";
 import { list, map, object, offOr, placed, shortFor, strictList, trueOr, wordOr } from "./containers.ts";
-import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests } from "./messages.ts";
+import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests, testValue } from "./messages.ts";
 import { choice, duration, flag, integer, name, ownName, size, text, workerCount } from "./scalars.ts";
 import { secret } from "./secret.ts";
-import { cipherSuite, curve, tlsVersion } from "./tls.ts";
+import { cipherSuite, curve, fingerprint, tlsVersion } from "./tls.ts";
 import { defaulted, type Option, optional, required } from "./types.ts";
 
 type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
@@ -73,8 +74,37 @@ export const HSTS = {
   preload:           defaulted(flag, false, "Lets browsers ship the name in their lists"),
 } satisfies RowsFor<Input.HstsInput>;
 
+export const ACME_ACCOUNT = {
+  keyId:   required(text("a key identifier"), "Identifier of the account's key, as the authority shows it"),
+  hmacKey: required(secret, "The key itself, base64url"),
+} satisfies RowsFor<Input.AcmeAccountInput>;
+
+export const ACME_DIRECTORY = {
+  url:  optional(text("`letsencrypt`, `letsencrypt-staging`, `zerossl` or a URL", undefined, { type: "string" }), "Where the authority's directory is (RFC 8555 §7.1.1)"),
+  name: optional(ownName, "In logs and in the storage folder; a known name stands for its URL"),
+  eab:  optional(object(ACME_ACCOUNT), "Binds to an account made on the authority's web site (RFC 8555 §7.3.4)"),
+} satisfies RowsFor<Input.AcmeDirectoryObjectInput>;
+
+export const ACME_DNS = {
+  hook: required(list(text("a word", undefined, { type: "string" }), "program with its arguments"), "Called as `hook add NAME VALUE` and `hook remove NAME VALUE`; returns when the record is published"),
+} satisfies RowsFor<Input.AcmeDnsInput>;
+
+export const ACME = {
+  names:       optional(placed(list(placed(certifiableName), "name or list of names")), "One certificate is obtained and renewed for each"),
+  onDemand:    optional(placed(list(placed(certifiableName), "name or list of names")), "Names, or `*.example.com` for any below, that get a certificate when a client first asks for them"),
+  email:       optional(text("a mail address", undefined, { type: "string" }), "Where the authority may write to"),
+  directory:   defaulted(placed(list(placed(shortFor(ACME_DIRECTORY, "url", "`letsencrypt`, `letsencrypt-staging`, `zerossl`, a URL or a mapping")), "authority or list of authorities")), "letsencrypt", "Who certifies; the next in the list is asked when one fails"),
+  challenge:   defaulted(choice("http-01", "tls-alpn-01", "dns-01"), "http-01", "How control of a name is proven: on port 80, on port 443, or in the DNS"),
+  dns:         optional(object(ACME_DNS), "How dns-01 sets its TXT record"),
+  storage:     defaulted(text("a folder", undefined, { type: "string" }), "./weir-acme", "Folder for account keys and certificates"),
+  storageKey:  optional(secret, "Encrypts the keys in that folder"),
+  keyType:     defaulted(choice("ec256", "ec384", "rsa2048"), "ec256", "Kind of key for new certificates"),
+  directoryCa: optional(file, "Authority that vouches for the directory's own server: a PEM file; the system's when left out"),
+} satisfies RowsFor<Input.AcmeInput>;
+
 export const LISTENER_TLS = {
   certificates: optional(placed(list(placed(object(CERTIFICATE)), "certificate or list of certificates")), "Chosen by the names inside; the first is the default. Files are watched and swapped without dropping a connection"),
+  acme:         optional(object(ACME), "Certificates that are obtained and renewed by themselves (RFC 8555)"),
   unknownNames: defaulted(choice("default", "refuse"), "default", "A server name that no certificate covers: the default certificate, or an alert"),
   minVersion:   optional(tlsVersion, "Oldest version of TLS; `1.2` when left out, `1.3` with the policy `modern`"),
   policy:       defaulted(wordOr(["modern", "intermediate"], object(TLS_POLICY)), "intermediate", "Mozilla's `modern` or `intermediate` (server-side TLS 5.7), or suites and groups of your own"),
@@ -108,6 +138,12 @@ export const LISTENER = {
   timeouts:       optional(object(LISTENER_TIMEOUTS), "How long a client may take"),
 } satisfies RowsFor<Input.ListenerInput>;
 
+export const CLIENT_CERT = {
+  subject:     optional(testValue, "Distinguished name as RFC 4514 writes it, such as `CN=alice,O=Example`: `value` equal, `*` present, `~pattern`"),
+  san:         optional(testValue, "One of its names, such as `DNS:a.example.com` or `email:a@example.com`, tested likewise"),
+  fingerprint: optional(list(fingerprint, "fingerprint or list of fingerprints"), "SHA-256 of the certificate in hex, with or without colons"),
+} satisfies RowsFor<Input.ClientCertInput>;
+
 const MATCH = {
   host:     optional(list(hostPattern, "host or list of hosts"), "Hosts; `*.example.com` is every name below"),
   path:     optional(pathTest, "`/x` exactly, `/x/*` it and all below, `~^/v[0-9]+/` a regular expression"),
@@ -116,6 +152,7 @@ const MATCH = {
   query:    optional(tests("parameter"), "Query parameters, tested like headers"),
   cookies:  optional(tests("parameter"), "Cookies, tested like headers"),
   clientIp: optional(list(cidr, "list of address blocks"), "Addresses the client may have"),
+  clientCert: optional(wordOr(["*"], object(CLIENT_CERT)), "The client's verified certificate; `*` is any"),
 } satisfies RowsFor<Input.MatchInput>;
 
 export const REWRITE = {

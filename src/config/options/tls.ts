@@ -60,3 +60,21 @@ function isCurve(written: string, place: Place): boolean {
   place.error(`${quote(written)} is not known here`, hint);
   return false;
 }
+
+/** SHA-256, as `openssl x509 -fingerprint -sha256` prints it or without colons. out  lower case, no colons */
+export const fingerprint: Type<string> = {
+  name: "SHA-256 in hex",
+  schema: { type: "string" },
+  read(value, place) {
+    const digits = typeof value === "string" ? value.replaceAll(":", "").toLowerCase() : "";
+    if (/^[0-9a-f]{64}$/.test(digits)) return digits;
+    const isSha1 = /^[0-9a-f]{40}$/.test(digits);
+    place.error(
+      `${describe(value)} is no SHA-256 fingerprint`,
+      isSha1
+        ? "This is a SHA-1: use `openssl x509 -fingerprint -sha256`."
+        : "Write 64 hex digits, with or without colons.",
+    );
+    return undefined;
+  },
+};

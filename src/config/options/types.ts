@@ -66,7 +66,10 @@ const UNWRITTEN = {
     throw new Error(`a default is refused: ${message}`);
   },
   written: () => undefined,
+  has: () => false,
+  key: () => UNWRITTEN,
   item: () => UNWRITTEN,
+  withRule: () => UNWRITTEN,
 } as unknown as Place;
 
 export function withDefaults<R extends Rows>(rows: R, written: Written<R> | undefined): Filled<R> {
