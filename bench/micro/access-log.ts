@@ -43,6 +43,7 @@ function makeEntries(count: number): LogEntry[] {
     firstByteMs: 1.204 + (index % 911) / 1000,
     totalMs: 1.377 + (index % 911) / 1000,
     cause: "done",
+    detail: "",
     userAgent: AGENTS[(index >> 5) % 2] as string,
     referer: index % 2 === 0 ? "https://app.example.com/v1/" : "",
     tls: undefined,

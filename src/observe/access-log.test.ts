@@ -26,6 +26,7 @@ const ENTRY: LogEntry = {
   firstByteMs: 1.2,
   totalMs: 1234.5678,
   cause: "done",
+  detail: "",
   userAgent: "curl/8.14.1",
   referer: "https://example.com/",
   tls: undefined,
@@ -90,6 +91,12 @@ describe("json", () => {
       userAgent: "curl/8.14.1",
       referer: "https://example.com/",
     });
+  });
+
+  test("the detail of a failure stands behind its cause", () => {
+    const line = format({ ...ENTRY, cause: "tls_untrusted", detail: 'a "b"' });
+    expect(line).toContain('"cause":"tls_untrusted","detail":"a \\"b\\"","userAgent"');
+    expect(format(ENTRY)).not.toContain("detail");
   });
 
   test("any text in any place comes back as it was, on one line of ASCII", () => {

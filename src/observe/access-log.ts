@@ -53,6 +53,8 @@ export interface LogEntry {
   readonly totalMs: number;
   /** `done`, or the failure code. */
   readonly cause: string;
+  /** What was seen of the failure, for whoever looks into it. */
+  readonly detail: string;
   readonly userAgent: string;
   readonly referer: string;
   /** undefined on a plain connection. The same object for all exchanges of a connection. */
@@ -119,7 +121,7 @@ function jsonFormat(): LogFormat {
     `"attempts":${entry.attempts},"headMs":${decimalMs(entry.headMs, "null")},` +
     `"queueMs":${decimalMs(entry.queueMs, "null")},"connectMs":${decimalMs(entry.connectMs, "null")},` +
     `"firstByteMs":${decimalMs(entry.firstByteMs, "null")},"totalMs":${decimalMs(entry.totalMs, "null")},` +
-    `${cause(entry.cause)}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"${entry.tls === undefined ? "" : tls(entry.tls)}}`;
+    `${cause(entry.cause)}${entry.detail === "" ? "" : `"detail":"${jsonText(entry.detail)}",`}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"${entry.tls === undefined ? "" : tls(entry.tls)}}`;
 }
 
 /** Only there when there is something to say; made once for exchanges of one connection in a row. */
@@ -214,6 +216,7 @@ const FIELDS: ReadonlyMap<string, MakeField> = new Map([
   ["totalMs", exact((entry) => decimalMs(entry.totalMs, "-"))],
   ["totalSec", exact((entry) => decimalSeconds(entry.totalMs, "-"))],
   ["cause", remembered((entry) => entry.cause)],
+  ["detail", escaped((entry) => entry.detail)],
   ["userAgent", remembered((entry) => entry.userAgent)],
   ["referer", escaped((entry) => entry.referer)],
   ["serverName", remembered((entry) => entry.tls?.serverName ?? "")],

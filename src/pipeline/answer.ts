@@ -43,7 +43,8 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   addHsts(exchange, edits);
   exchange.sentStatus = status;
   if (status === 101) {
-    exchange.sentAdded += `Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`;
+    // over HTTP/2 the stream itself becomes the tunnel (RFC 8441 §5)
+    if (!exchange.isHttp2) exchange.sentAdded += `Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`;
     downstream.sendSwitch(exchange);
     downstream.resumeRequest(exchange);
     return "relay";

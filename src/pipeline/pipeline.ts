@@ -13,6 +13,7 @@ import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exch
 import { type PipelineServices, Plan, type Planned } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
 import { finish, run } from "./run.ts";
+import { tellTrouble } from "./trouble.ts";
 
 const CONTINUE = 100;
 /** A 1xx has no body, so a length in it would only mislead (RFC 9110 §8.6). */
@@ -116,6 +117,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
       this.#endTunnel(planned);
       return;
     }
+    tellTrouble(planned, failure);
     const mayRetry = prepareRetry(planned, failure);
     if (!mayRetry) exchange.failure = failure;
     if (planned.plan.isRunning) planned.plan.isFailing = true;

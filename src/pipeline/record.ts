@@ -14,6 +14,8 @@ import type { Planned } from "./plan.ts";
 const USER_AGENT = fieldIdOf("user-agent");
 const REFERER = fieldIdOf("referer");
 const AT = ROUTE.at;
+/** Details quote what came; a line stays one that people read. */
+const MAX_DETAIL_LENGTH = 300;
 
 export function record(exchange: Planned): void {
   const { plan, failure } = exchange;
@@ -79,6 +81,7 @@ function entryOf(exchange: Planned): LogEntry {
     firstByteMs: since(exchange.sentAtMs, exchange.respondedAtMs),
     totalMs: clock.nowMs - exchange.startedAtMs,
     cause: failure?.code ?? "done",
+    detail: failure === undefined ? "" : failure.detail.slice(0, MAX_DETAIL_LENGTH),
     userAgent: fields.get(USER_AGENT) ?? "",
     referer: fields.get(REFERER) ?? "",
     tls: downstream.tls,
