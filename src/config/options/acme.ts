@@ -36,6 +36,5 @@ function wrongName(name: string): readonly [wrong: string, hint: string] | undef
     return ["has a `*` in the wrong place", "Only *.example.com, as the first label, is known."];
   if (!isHostName(base) || base.includes("_"))
     return ["is not a DNS name", "Write app.example.com or *.example.com."];
-  if (!base.includes(".")) return ["is no public name", "Write all of it, such as app.example.com."];
   return undefined;
 }
