@@ -15,20 +15,22 @@ export const SMALL_BODY = "A small answer of sixty-five bytes".padEnd(65, ".");
 export interface Origins {
   /** `/small`, `/10k`, `/1m`, `/100m`; any other path answers as `/small`. */
   readonly files: number;
+  /** The same over cleartext HTTP/2. */
+  readonly filesH2c: number;
   /** Reads a body, then answers. */
   readonly sink: number;
   stop(): Promise<void>;
 }
 
 export async function startOrigins(folder: string): Promise<Origins> {
-  const [files = 0, sink = 0] = await freePorts(2);
+  const [files = 0, filesH2c = 0, sink = 0] = await freePorts(3);
   const root = join(folder, "files");
   mkdirSync(root, { recursive: true });
   writeFileSync(join(root, "10k"), Buffer.alloc(10 << 10, "weir"));
   writeFileSync(join(root, "1m"), Buffer.alloc(MIB, "weir"));
   writeFileSync(join(root, "100m"), Buffer.alloc(100 * MIB, "weir"));
   const file = join(folder, "origin.conf");
-  writeFileSync(file, config(folder, root, files));
+  writeFileSync(file, config(folder, root, [`${files}`, `${filesH2c} http2`]));
   const logFile = join(folder, "origin.stderr");
   const nginx = await start({
     name: "the origin",
@@ -46,6 +48,7 @@ export async function startOrigins(folder: string): Promise<Origins> {
   });
   return {
     files,
+    filesH2c,
     sink,
     stop: async () => {
       await Promise.all([nginx.stop(), reader.stop()]);
@@ -53,7 +56,7 @@ export async function startOrigins(folder: string): Promise<Origins> {
   };
 }
 
-function config(folder: string, root: string, port: number): string {
+function config(folder: string, root: string, listen: readonly string[]): string {
   const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `
 user root;
@@ -72,7 +75,7 @@ http {
   keepalive_timeout 600s;
 ${temp.map((name) => `  ${name}_temp_path ${join(folder, `origin-${name}`)};`).join("\n")}
   server {
-    listen 127.0.0.1:${port} backlog=4096 reuseport;
+${listen.map((what) => `    listen 127.0.0.1:${what} backlog=4096 reuseport;`).join("\n")}
     root ${root};
     location / { return 200 "${SMALL_BODY}"; }
     location = /10k { }

@@ -8,10 +8,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../tests/support/ports.ts";
+import type { CertificateFiles } from "./certificates.ts";
 import { PROXY_CORE, type Running, start } from "./processes.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const REQUESTS_PER_CONNECTION = 10_000;
+/** For h2load, which does not connect again. */
+const MANY_REQUESTS = 1_000_000_000;
 
 export interface PeerOptions {
   /** Folder for configuration and logs. */
@@ -23,6 +26,12 @@ export interface PeerOptions {
   readonly log?: "each" | "batched";
   /** How many routes, of which the last is asked for; default one. */
   readonly routes?: number;
+  /** TLS with these certificates, the first one for clients that ask for no name; default cleartext. */
+  readonly certificates?: readonly CertificateFiles[];
+  /** HTTP/2 for clients: over TLS by ALPN beside HTTP/1.1, in cleartext with prior knowledge and alone. */
+  readonly http2?: boolean;
+  /** What is spoken with the origin; default h1. nginx cannot speak h2c there. */
+  readonly originProtocol?: "h1" | "h2c";
 }
 
 export interface Peer extends Running {
@@ -77,7 +86,10 @@ function nginxConfig({
   workers = 1,
   log,
   routes,
+  certificates = [],
+  http2 = false,
 }: Parameters<ConfigOf>[0]): string {
+  const listen = `listen 127.0.0.1:${port}${certificates.length > 0 ? " ssl" : ""}${http2 ? " http2" : ""}`;
   const access = `access_log ${join(folder, `${name}.access`)} combined${log === "batched" ? " buffer=64k flush=1s" : ""};`;
   const paths = routes === undefined ? ["/"] : indexes(routes).map(routePath);
   return `
@@ -95,8 +107,10 @@ http {
   fastcgi_temp_path ${join(folder, "nginx-fcgi")};
   uwsgi_temp_path ${join(folder, "nginx-uwsgi")};
   scgi_temp_path ${join(folder, "nginx-scgi")};
-  keepalive_requests ${REQUESTS_PER_CONNECTION};
+  keepalive_requests ${http2 ? MANY_REQUESTS : REQUESTS_PER_CONNECTION};
   client_max_body_size 0;
+  ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_session_cache shared:SSL:10m;
   upstream origin {
     server 127.0.0.1:${originPort};
     keepalive 128;
@@ -113,15 +127,41 @@ http {
   proxy_set_header X-Forwarded-Port $server_port;
   proxy_set_header Via "1.1 nginx";
   proxy_set_header X-Request-Id $request_id;
-  server {
-    listen 127.0.0.1:${port} backlog=4096${workers > 1 ? " reuseport" : ""};
-${paths.map((path) => `    location ${path} { proxy_pass http://origin; }`).join("\n")}
-  }
+${(certificates.length > 0 ? certificates : [undefined])
+  .map((files, index) =>
+    nginxServer(
+      index === 0 ? `${listen} backlog=4096${workers > 1 ? " reuseport" : ""}` : listen,
+      paths,
+      files,
+    ),
+  )
+  .join("\n")}
 }
 `;
 }
 
-function haproxyConfig({ port, originPort, workers = 1, log }: Parameters<ConfigOf>[0]): string {
+function nginxServer(listen: string, paths: readonly string[], files: CertificateFiles | undefined): string {
+  const certificate =
+    files === undefined
+      ? ""
+      : `server_name ${files.name}; ssl_certificate ${files.cert}; ssl_certificate_key ${files.key};`;
+  return `
+  server {
+    ${listen};
+    ${certificate}
+${paths.map((path) => `    location ${path} { proxy_pass http://origin; }`).join("\n")}
+  }`;
+}
+
+/** What follows the address of `bind`. */
+function haproxyBind(certificates: readonly CertificateFiles[], http2: boolean): string {
+  if (certificates.length === 0) return http2 ? " proto h2" : "";
+  const files = certificates.map(({ both }) => ` crt ${both}`).join("");
+  return ` ssl${files} ssl-min-ver TLSv1.2 alpn ${http2 ? "h2,http/1.1" : "http/1.1"}`;
+}
+
+function haproxyConfig(options: Parameters<ConfigOf>[0]): string {
+  const { port, originPort, workers = 1, log, certificates = [], http2 = false, originProtocol } = options;
   return `
 global
   nbthread ${workers}
@@ -136,21 +176,21 @@ defaults
   http-reuse always
   ${log === undefined ? "no log" : "log stdout format raw local0\n  option httplog"}
 frontend web
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096${haproxyBind(certificates, http2)}
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto ${certificates.length > 0 ? "https" : "http"}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Forwarded-Port %[dst_port]
   http-request set-header Via "1.1 haproxy"
   http-request set-header X-Request-Id %[uuid]
   default_backend origin
 backend origin
-  server o1 127.0.0.1:${originPort} pool-max-conn 128
+  server o1 127.0.0.1:${originPort} pool-max-conn 128${originProtocol === "h2c" ? " proto h2" : ""}
 `;
 }
 
 async function weirConfig(options: Parameters<ConfigOf>[0]): Promise<string> {
-  const { folder, name, port, originPort, workers = 1, log, routes } = options;
+  const { folder, name, port, originPort, workers = 1, log, routes, originProtocol = "h1" } = options;
   const access = `{ format: combined, to: "${join(folder, `${name}.access.log`)}" }`;
   const list =
     routes === undefined
@@ -161,12 +201,21 @@ async function weirConfig(options: Parameters<ConfigOf>[0]): Promise<string> {
   return `
 server: { workers: ${workers} }
 listeners:
-  web: { bind: "127.0.0.1:${port}", limits: { body: 1GiB } }
+  web:
+    bind: "127.0.0.1:${port}"
+    limits: { body: 1GiB${options.http2 === true ? `, requestsPerConnection: ${MANY_REQUESTS}` : ""} }
+${weirFront(options)}
 routes:
 ${list}
 upstreams:
-  origin: { endpoints: ["127.0.0.1:${originPort}"], pool: { idle: 128 } }
+  origin: { endpoints: ["127.0.0.1:${originPort}"], pool: { idle: 128 }, protocol: ${originProtocol} }
 admin: { bind: "127.0.0.1:${await freePort()}" }
 observe: { accessLog: ${log === undefined ? "off" : access}, metrics: true }
 `;
+}
+
+function weirFront({ certificates = [], http2 = false }: Partial<PeerOptions>): string {
+  if (certificates.length === 0) return http2 ? "    protocols: [h2]" : "";
+  const files = certificates.map(({ cert, key }) => `        - { cert: "${cert}", key: "${key}" }`);
+  return `    protocols: [h1${http2 ? ", h2" : ""}]\n    tls:\n      certificates:\n${files.join("\n")}`;
 }

@@ -14,13 +14,14 @@ import { isInstalled, provide } from "../tests/packages.mjs";
 import type { Bench, Case } from "./case.ts";
 import { CONNECTION_CASES } from "./cases/connections.ts";
 import { REQUEST_CASES } from "./cases/requests.ts";
+import { SECURE_CASES } from "./cases/secure.ts";
 import { TRANSFER_CASES } from "./cases/transfers.ts";
 import { startOrigins } from "./origin.ts";
 import type { PeerKind } from "./peers.ts";
 import { LOAD_CORE, ORIGIN_CORE, PROXY_CORE } from "./processes.ts";
 import { caseMarkdown, type Finished, fullMarkdown, preamble } from "./report.ts";
 
-const CASES: readonly Case[] = [...REQUEST_CASES, ...TRANSFER_CASES, ...CONNECTION_CASES];
+const CASES: readonly Case[] = [...REQUEST_CASES, ...TRANSFER_CASES, ...CONNECTION_CASES, ...SECURE_CASES];
 const RESULTS = join(import.meta.dir, "results");
 
 const HELP = `npm run bench -- [CASE…] [options]
@@ -70,7 +71,7 @@ function parse(args: readonly string[]): Options {
   const { values, positionals: names } = argumentsOf(args);
   if (values.help || values.list) {
     console.log(
-      values.help ? HELP : CASES.map(({ name, title }) => `${name.padEnd(15)} ${title}`).join("\n"),
+      values.help ? HELP : CASES.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join("\n"),
     );
     process.exit(0);
   }

@@ -31,12 +31,14 @@ export interface LoadOptions {
   readonly path: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Over TLS; nothing is verified. */
+  readonly isSecure?: boolean;
 }
 
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const script = join(options.folder, "report.lua");
   writeFileSync(script, SCRIPT);
-  const url = `http://127.0.0.1:${options.port}${options.path}`;
+  const url = `${options.isSecure === true ? "https" : "http"}://127.0.0.1:${options.port}${options.path}`;
   const command = [
     "wrk",
     "-t1",

@@ -16,6 +16,7 @@ export const PACKAGES = [
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },
+  { program: "h2load", package: "nghttp2-client", purpose: "HTTP/2 load for the benchmarks", for: ["bench"] },
   { program: "taskset", package: "util-linux", purpose: "pins processes to cores", for: ["bench"] },
 ];
 

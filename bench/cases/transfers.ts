@@ -1,6 +1,7 @@
 /**
  * Transfer cases: 100 MiB down and up at full speed, and down to a reader that is slow.
  */
+import { join } from "node:path";
 import {
   type Bench,
   type Case,
@@ -13,14 +14,20 @@ import {
   ratio,
   withSubjects,
 } from "../case.ts";
+import { makeCertificates } from "../certificates.ts";
+import { h2load } from "../h2load.ts";
 import { MIB } from "../origin.ts";
-import type { Peer } from "../peers.ts";
+import type { Peer, PeerOptions } from "../peers.ts";
 import { clientFile, LOAD_CORE, pinned, runToEnd } from "../processes.ts";
 import { load } from "../wrk.ts";
 
 const CONNECTIONS = 2;
 /** Enough for a second of work: the kernel counts CPU time in steps of 10 ms. */
 const TIMES = 24;
+const QUICK_TIMES = 4;
+const SIZE_MIB = 100;
+/** 16 MiB for a stream and for a connection: what a browser grants, or more. */
+const H2_WINDOW_BITS = 24;
 const DEADLINE_MS = 60_000;
 const SLOW_MIB_PER_SEC = 25;
 const SAMPLE_MS = 20;
@@ -31,21 +38,38 @@ interface TransferResult {
   readonly seconds: number;
 }
 
-async function transfer(bench: Bench, peer: Peer, direction: "download" | "upload") {
-  const each = String(bench.quick ? 4 : TIMES);
-  const command = [
-    process.execPath,
-    clientFile("transfer"),
-    direction,
-    String(peer.port),
-    String(CONNECTIONS),
-    each,
-  ];
-  const { cost, answer } = await costOf(peer, () => runToEnd(command, DEADLINE_MS));
-  const result = JSON.parse(answer) as TransferResult;
-  const mib = result.bytes / MIB;
+type Direction = "download" | "upload";
+/** Does so many transfers on each connection. */
+type Transfer = (bench: Bench, peer: Peer, direction: Direction, times: number) => Promise<TransferResult>;
+
+const h1 =
+  (...security: readonly string[]): Transfer =>
+  async (_bench, peer, direction, times) => {
+    const client = [process.execPath, clientFile("transfer"), direction];
+    const amount = [peer.port, CONNECTIONS, times].map(String);
+    return JSON.parse(await runToEnd([...client, ...amount, ...security], DEADLINE_MS));
+  };
+
+const h2: Transfer = async (bench, { port }, direction, times) => {
+  const isUpload = direction === "upload";
+  const result = await h2load({
+    port,
+    path: isUpload ? "/upload" : "/100m",
+    isSecure: true,
+    connections: CONNECTIONS,
+    streams: 1,
+    requests: CONNECTIONS * times,
+    windowBits: H2_WINDOW_BITS,
+    ...(isUpload ? { uploadFile: join(bench.folder, "files", "100m") } : {}),
+  });
+  return { bytes: result.requests * SIZE_MIB * MIB, seconds: result.seconds };
+};
+
+async function sample(peer: Peer, work: () => Promise<TransferResult>) {
+  const { cost, answer } = await costOf(peer, work);
+  const mib = answer.bytes / MIB;
   return {
-    mibPerSec: mib / result.seconds,
+    mibPerSec: mib / answer.seconds,
     cpuUs: (cost.totalMs * 1000) / mib,
     userUs: (cost.userMs * 1000) / mib,
     systemUs: (cost.systemMs * 1000) / mib,
@@ -53,11 +77,20 @@ async function transfer(bench: Bench, peer: Peer, direction: "download" | "uploa
   };
 }
 
-async function runTransfer(bench: Bench, direction: "download" | "upload"): Promise<CaseResult> {
+async function runTransfer(
+  bench: Bench,
+  direction: Direction,
+  transfer: Transfer,
+  options: Partial<PeerOptions> = {},
+): Promise<CaseResult> {
   const port = direction === "download" ? bench.origins.files : bench.origins.sink;
-  const rows = await withSubjects(bench, PLAIN, port, async (peers) => {
-    for (const peer of peers) await transfer({ ...bench, quick: true }, peer, direction);
-    return await interleaved(peers, bench.quick ? 1 : 3, (peer) => transfer(bench, peer, direction));
+  const subjects = PLAIN.map((subject) => ({ ...subject, options }));
+  const times = bench.quick ? QUICK_TIMES : TIMES;
+  const rows = await withSubjects(bench, subjects, port, async (peers) => {
+    for (const peer of peers) await transfer(bench, peer, direction, QUICK_TIMES);
+    return await interleaved(peers, bench.quick ? 1 : 3, (peer) =>
+      sample(peer, () => transfer(bench, peer, direction, times)),
+    );
   });
   return {
     columns: [
@@ -72,6 +105,11 @@ async function runTransfer(bench: Bench, direction: "download" | "upload"): Prom
       { text: "CPU per byte against nginx", value: ratio(rows, "cpuUs", "weir", "nginx"), limit: 1.1 },
     ]),
   };
+}
+
+async function runSecure(bench: Bench, direction: Direction, http2: boolean): Promise<CaseResult> {
+  const certificates = await makeCertificates(bench.folder, 1);
+  return runTransfer(bench, direction, http2 ? h2 : h1("tls"), { certificates, http2 });
 }
 
 /** Highest memory while the client runs, sampled. */
@@ -116,18 +154,25 @@ async function runSlowReader(bench: Bench): Promise<CaseResult> {
   };
 }
 
+const secureCase = (direction: Direction, http2: boolean): Case => ({
+  name: `${direction}-tls-${http2 ? "h2" : "h1"}`,
+  title: `${direction === "download" ? "Download" : "Upload"} of 100 MiB over TLS, HTTP/${http2 ? "2" : "1.1"}`,
+  setup: `As ${direction}-100m, TLS 1.3${http2 ? `, HTTP/2 with windows of ${2 ** (H2_WINDOW_BITS - 20)} MiB` : ""}.`,
+  run: (bench) => runSecure(bench, direction, http2),
+});
+
 export const TRANSFER_CASES: readonly Case[] = [
   {
     name: "download-100m",
     title: "Download of 100 MiB",
     setup: `${CONNECTIONS} keep-alive connections, ${TIMES} downloads each, read as fast as they come.`,
-    run: (bench) => runTransfer(bench, "download"),
+    run: (bench) => runTransfer(bench, "download", h1()),
   },
   {
     name: "upload-100m",
     title: "Upload of 100 MiB",
     setup: `${CONNECTIONS} keep-alive connections, ${TIMES} uploads each, to an origin that reads before it answers.`,
-    run: (bench) => runTransfer(bench, "upload"),
+    run: (bench) => runTransfer(bench, "upload", h1()),
   },
   {
     name: "slow-reader",
@@ -135,4 +180,8 @@ export const TRANSFER_CASES: readonly Case[] = [
     setup: `One download of 100 MiB read at ${SLOW_MIB_PER_SEC} MiB/s; memory sampled every ${SAMPLE_MS} ms.`,
     run: runSlowReader,
   },
+  ...(["download", "upload"] as const).flatMap((direction) => [
+    secureCase(direction, false),
+    secureCase(direction, true),
+  ]),
 ];

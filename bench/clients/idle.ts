@@ -1,12 +1,13 @@
 /**
  * Idle: opens many keep-alive connections, does one request on each, and then nothing.
  *
- * in     `bun idle.ts PORT COUNT`; stays until its stdin ends
+ * in     `bun idle.ts PORT COUNT [tls]`; stays until its stdin ends
  * out    a line when every connection has had its answer; exit code 1 when one is refused or lost
  */
 export {};
 
-const [port = "", count = ""] = process.argv.slice(2);
+const [port = "", count = "", security = ""] = process.argv.slice(2);
+const isSecure = security === "tls";
 const AT_ONCE = 200;
 const REQUEST = "GET /small HTTP/1.1\r\nHost: bench.test\r\n\r\n";
 const BODY_BYTES = 65;
@@ -29,8 +30,12 @@ function one(): Promise<void> {
       hostname: "127.0.0.1",
       port: Number(port),
       data: { text: "", answered },
+      ...(isSecure ? { tls: { rejectUnauthorized: false } } : {}),
       socket: {
         open(socket) {
+          if (!isSecure) socket.write(REQUEST);
+        },
+        handshake(socket) {
           socket.write(REQUEST);
         },
         data(socket, chunk) {

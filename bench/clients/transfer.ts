@@ -1,13 +1,14 @@
 /**
  * Transfer: downloads or uploads of 100 MiB, one after the other on each of several connections.
  *
- * in     `bun transfer.ts download|upload PORT CONNECTIONS TIMES`
+ * in     `bun transfer.ts download|upload PORT CONNECTIONS TIMES [tls]`
  * out    `{"bytes":…,"seconds":…}`; exit code 1 when an answer is not 200 or a connection ends early
  */
 export {};
 
 const SIZE = 100 << 20;
-const [direction = "", port = "", connections = "", times = ""] = process.argv.slice(2);
+const [direction = "", port = "", connections = "", times = "", security = ""] = process.argv.slice(2);
+const isSecure = security === "tls";
 const isUpload = direction === "upload";
 const PIECE = Buffer.alloc(256 << 10, "weir");
 const HEAD = isUpload
@@ -79,8 +80,12 @@ function run(): Promise<void> {
       hostname: "127.0.0.1",
       port: Number(port),
       data: { timesLeft: Number(times), toSend: 0, head: "", toRead: -1, done },
+      ...(isSecure ? { tls: { rejectUnauthorized: false } } : {}),
       socket: {
-        open: begin,
+        open(socket) {
+          if (!isSecure) begin(socket);
+        },
+        handshake: begin,
         data: read,
         drain: send,
         close(socket) {
