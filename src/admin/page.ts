@@ -21,6 +21,8 @@ const FORMATS = {
   list: (value: unknown) => (value as string[]).join(", "),
   count: (value: unknown) => Number(value).toLocaleString("en-US"),
   ms: (value: unknown) => (value === 0 ? "–" : Number(value).toFixed(Number(value) < 10 ? 2 : 0)),
+  maybe: (value: unknown) => (value ? String(value) : "–"),
+  day: (value: unknown) => (value ? String(value).slice(0, 10) : "–"),
   mib: (value: unknown) => (Number(value) / 1048576).toFixed(1),
 } as const;
 
@@ -34,6 +36,7 @@ const shapeOf = (status: Status): string =>
     status.listeners.length,
     status.routes.length,
     status.upstreams.map((upstream) => upstream.endpoints.length),
+    status.certificates.map((certificate) => certificate.notAfter || ""),
   ].join("/");
 
 const FORMAT_SOURCE = Object.entries(FORMATS).map(([name, format]) => `${name}: ${format.toString()}`);
@@ -129,6 +132,18 @@ const ENDPOINTS: readonly Column[] = [
   column("Idle in pool", "connectionsPooled", "count"),
 ];
 
+const CERTIFICATES: readonly Column[] = [
+  column("Names", "names", "list"),
+  column("Listener", "listener", "text"),
+  column("Source", "source", "text"),
+  column("From", "origin", "text"),
+  column("Key", "keyType", "maybe"),
+  column("Issuer", "issuer", "maybe"),
+  column("Expires", "notAfter", "day"),
+  column("Renewal", "renewsAt", "day"),
+  column("Last error", "lastError", "maybe"),
+];
+
 /** The whole document. */
 export function renderPage(status: Status): string {
   const upstreams = status.upstreams.slice(0, MAX_ROWS).map((upstream, index) => {
@@ -153,6 +168,7 @@ ${facts(status)}
 ${lastReload(status)}
 ${table("Workers", WORKERS, "workers", status.workers)}
 ${table("Listeners", LISTENERS, "listeners", status.listeners)}
+${certificates(status)}
 ${table("Routes", ROUTES, "routes", status.routes)}
 ${upstreams.join("\n")}
 ${moreThan(status.upstreams.length, "upstreams")}
@@ -161,6 +177,10 @@ ${moreThan(status.upstreams.length, "upstreams")}
 </body>
 </html>
 `;
+}
+
+function certificates({ certificates: rows }: Status): string {
+  return rows.length === 0 ? "" : table("Certificates", CERTIFICATES, "certificates", rows);
 }
 
 function facts(status: Status): string {
@@ -217,7 +237,8 @@ ${body.join("\n")}
 ${moreThan(rows.length, "rows")}`;
 }
 
-const isNumeric = (format: Column["format"]) => format !== "text" && format !== "list";
+const WORDS: readonly Column["format"][] = ["text", "list", "maybe", "day"];
+const isNumeric = (format: Column["format"]) => !WORDS.includes(format);
 
 const moreThan = (count: number, what: string) =>
   count <= MAX_ROWS ? "" : `<p>The first ${MAX_ROWS} of ${count} ${what}; /api/v1/status has all.</p>`;

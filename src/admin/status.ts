@@ -21,6 +21,8 @@ export interface Status {
   readonly listeners: readonly ListenerStatus[];
   readonly routes: readonly RouteStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  /** By listener, in the order in which they are preferred. */
+  readonly certificates: readonly CertificateStatus[];
 }
 
 export interface WorkerStatus {
@@ -64,6 +66,28 @@ export interface UpstreamStatus {
     readonly connectionsOpen: number;
     readonly connectionsPooled: number;
   }[];
+}
+
+/** A certificate that a listener shows, or wants and has not got yet: then it has neither dates nor key. */
+export interface CertificateStatus {
+  readonly listener: string;
+  /** DNS names and IP addresses. */
+  readonly names: readonly string[];
+  readonly source: "file" | "acme" | "self-signed";
+  /** Path of its file, or name of the authority. */
+  readonly origin: string;
+  /** Shown to clients that name no server. */
+  readonly isDefault: boolean;
+  /** As `EC P-256` or `RSA 2048`. */
+  readonly keyType: string | undefined;
+  readonly issuer: string | undefined;
+  /** ISO 8601. */
+  readonly notBefore: string | undefined;
+  readonly notAfter: string | undefined;
+  /** When Weir renews it by itself. */
+  readonly renewsAt: string | undefined;
+  /** Why the newest attempt to get or replace it failed. */
+  readonly lastError: string | undefined;
 }
 
 export interface ReloadAnswer {

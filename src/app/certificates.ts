@@ -15,6 +15,7 @@ import {
 } from "../control/certificate-files.ts";
 import { type Draft, MaterialsBoard } from "../control/materials.ts";
 import { StandIns } from "../control/self-signed.ts";
+import type { ServedCertificate } from "../observe/registry.ts";
 import type { CertificateFacts } from "../tls/certificate.ts";
 import type { Log } from "./log.ts";
 
@@ -59,6 +60,15 @@ export class Certificates {
     return this.#files.failures;
   }
 
+  /** Those that clients may see, for metrics. */
+  served(): ServedCertificate[] {
+    return this.board.rows().flatMap(({ listener, offer, facts }) => {
+      if (facts === undefined) return [];
+      const { names, notBeforeMs, notAfterMs } = facts;
+      return [{ listener, name: names[0] ?? "", source: offer.source, notBeforeMs, notAfterMs }];
+    });
+  }
+
   async prepare(located: Located): Promise<PreparedCertificates> {
     const nowMs = Date.now();
     const loading = this.#files.load(located.config, nowMs);
@@ -77,7 +87,7 @@ export class Certificates {
 
   /** Looks whether files have changed. */
   look(): void {
-    const changes = this.#files.look(this.board.loaded, Date.now());
+    const changes = this.#files.look(this.board.loaded, performance.now());
     if (changes === undefined) return;
     this.#take(changes).catch((error: unknown) => this.#log("error", "certificates", String(error)));
   }

@@ -19,7 +19,14 @@ import { MAX_WORKERS, ROW_SLOTS, Zone } from "../zone/zone.ts";
 import { Certificates } from "./certificates.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
-import { Counted, listenerStatus, routeStatus, upstreamStatus, workerStatus } from "./status.ts";
+import {
+  Counted,
+  certificateStatus,
+  listenerStatus,
+  routeStatus,
+  upstreamStatus,
+  workerStatus,
+} from "./status.ts";
 import { Workers } from "./workers.ts";
 
 export const PROGRAM = program.version;
@@ -141,6 +148,7 @@ export class Running {
       listeners: config?.listeners.map(({ name }) => listenerStatus(name, bound, counted)) ?? [],
       routes: config?.routes.map(({ name }) => routeStatus(name, counted)) ?? [],
       upstreams: config?.upstreams.map((upstream) => upstreamStatus(upstream, known, counted)) ?? [],
+      certificates: this.certificates.board.rows().map(certificateStatus),
     };
   }
 
@@ -159,6 +167,8 @@ export class Running {
       configVersion: facts.configVersion,
       reloadsApplied: facts.reloadsApplied,
       reloadsFailed: facts.reloadsFailed,
+      certificates: this.certificates.served(),
+      certificateErrors: this.certificates.failures,
     });
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);

@@ -3,9 +3,16 @@
  *
  * cost   reads a few dozen slots a route and worker row; only when asked
  */
-import type { ListenerStatus, RouteStatus, UpstreamStatus, WorkerStatus } from "../admin/status.ts";
+import type {
+  CertificateStatus,
+  ListenerStatus,
+  RouteStatus,
+  UpstreamStatus,
+  WorkerStatus,
+} from "../admin/status.ts";
 import type { UpstreamConfig } from "../config/config.ts";
 import type { BoundAddress } from "../control/listener-sockets.ts";
+import type { CertificateRow } from "../control/materials.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
 import { ENDPOINT, HISTOGRAM_SLOTS, LISTENER, ROUTE, WORKER } from "../observe/metrics.table.ts";
@@ -106,6 +113,25 @@ export function upstreamStatus(
   });
   return { name: upstream.name, endpoints };
 }
+
+export function certificateStatus({ listener, offer, facts, isDefault }: CertificateRow): CertificateStatus {
+  const { source, origin, lastError, renewsAtMs } = offer;
+  return {
+    listener,
+    names: facts?.names ?? offer.names,
+    source,
+    origin,
+    isDefault,
+    keyType: facts?.keyType,
+    issuer: facts?.issuer,
+    notBefore: isoTime(facts?.notBeforeMs),
+    notAfter: isoTime(facts?.notAfterMs),
+    renewsAt: isoTime(renewsAtMs),
+    lastError,
+  };
+}
+
+const isoTime = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
 
 function addressesOf(address: Address, known: Addresses): readonly string[] {
   if (address.kind === "unix") return [formatAddress(address)];

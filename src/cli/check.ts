@@ -3,6 +3,8 @@
  *
  * out    0 and one line of counts, or 2 and every problem at once
  */
+
+import type { Loaded } from "../app/load-config.ts";
 import type { Config, Problem } from "../config/config.ts";
 import { CONFIG_OPTION, type Command, EXIT_OK, EXIT_USAGE, JSON_OPTION, NO_OPERANDS } from "./command.ts";
 import { countText, loadNamed, printProblems } from "./loading.ts";
@@ -21,7 +23,11 @@ export const checkCommand: Command = {
     ["weir check --json | jq .problems", "for programs"],
   ],
   async run(args, terminal) {
-    const { config, problems, file } = await loadNamed(args, terminal);
+    const loaded = await loadNamed(args, terminal);
+    const problems = [...loaded.problems, ...(await fileProblems(loaded))];
+    const isRight = problems.every(({ severity }) => severity !== "error");
+    const { file } = loaded;
+    const config = isRight ? loaded.config : undefined;
     if (args.has("json")) {
       terminal.out(JSON.stringify(verdict(config, problems, file), null, 2));
       return config === undefined ? EXIT_USAGE : EXIT_OK;
@@ -36,6 +42,16 @@ export const checkCommand: Command = {
     return EXIT_OK;
   },
 };
+
+/** Certificates and other files of TLS are read too: expired, weak and mismatched ones are found before a start. */
+async function fileProblems({ config, file, locate }: Loaded): Promise<readonly Problem[]> {
+  const hasTls = [...(config?.listeners ?? []), ...(config?.upstreams ?? [])].some(
+    ({ tls }) => tls !== undefined,
+  );
+  if (config === undefined || !hasTls) return [];
+  const { checkFiles } = await import("../app/certificates.ts");
+  return checkFiles({ config, file, locate });
+}
 
 function counts(config: Config) {
   return {

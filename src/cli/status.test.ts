@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { SAMPLE_STATUS } from "../../tests/support/sample-status.ts";
 import type { Status } from "../admin/status.ts";
 import { statusText } from "./status.ts";
 import { NO_COLOURS } from "./terminal.ts";
@@ -39,6 +40,7 @@ const status: Status = {
       ],
     },
   ],
+  certificates: [],
 };
 const nowMs = Date.parse(startedAt) + 3_723_000;
 
@@ -89,4 +91,24 @@ test("ten thousand routes do not fill the terminal", () => {
   const lines = statusText({ ...status, routes }, nowMs, NO_COLOURS).split("\n");
   expect(lines.length).toBeLessThan(80);
   expect(lines).toContain("… and 9960 more; --json has all");
+});
+
+test("certificates stand in the order in which they expire, with the errors of those that could not be replaced", () => {
+  const { certificates } = SAMPLE_STATUS;
+  const soon = {
+    ...(certificates[0] as Status["certificates"][number]),
+    names: ["b.test"],
+    isDefault: false,
+  };
+  const rows = [...certificates, { ...soon, notAfter: "2026-01-12T00:00:00.000Z", source: "acme" as const }];
+  const lines = statusText({ ...status, certificates: rows }, nowMs, NO_COLOURS).split("\n");
+  expect(lines.slice(-7)).toEqual([
+    "",
+    "LISTENER  CERTIFICATE          SOURCE  KEY       ISSUER      EXPIRES     DAYS LEFT",
+    "web       <new>.test           acme    -         -           -                   -",
+    "web       b.test               acme    EC P-256  Example CA  2026-01-12          9",
+    "web       a.test +1 (default)  file    EC P-256  Example CA  2026-04-01         88",
+    "",
+    "web <new>.test: the authority is down",
+  ]);
 });

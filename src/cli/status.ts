@@ -3,7 +3,7 @@
  *
  * out    0 with the state; 1 when nobody answers
  */
-import type { Status } from "../admin/status.ts";
+import type { CertificateStatus, Status } from "../admin/status.ts";
 import { formatProblem } from "../config/problem.ts";
 import { callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
@@ -16,6 +16,7 @@ const STATUS_TIMEOUT_MS = 5000;
 const MAX_ROWS = 40;
 /** Enough to know what to look at; `weir check` has them all. */
 const MAX_PROBLEMS = 5;
+const DAY_MS = 86_400_000;
 
 export const statusCommand: Command = {
   name: "status",
@@ -71,6 +72,8 @@ export function statusText(status: Status, nowMs: number, paint: Palette): strin
     section(listenerTable(status), paint),
     section(routeTable(status), paint),
     section(endpointTable(status), paint),
+    section(certificateTable(status, nowMs), paint),
+    certificateErrors(status).map(paint.warn),
   ];
   return sections
     .filter((lines) => lines.length > 0)
@@ -94,6 +97,49 @@ function section(lines: string[], paint: Palette): string[] {
   const hidden = rows.length - MAX_ROWS;
   const more = hidden > 0 ? [paint.dim(`… and ${hidden} more; --json has all`)] : [];
   return [paint.dim(title), ...rows.slice(0, MAX_ROWS), ...more];
+}
+
+/** The first to expire first; what there is none of yet before all. */
+function certificateTable(status: Status, nowMs: number): string[] {
+  return tableLines(
+    [
+      text("LISTENER"),
+      text("CERTIFICATE"),
+      text("SOURCE"),
+      text("KEY"),
+      text("ISSUER"),
+      text("EXPIRES"),
+      number("DAYS LEFT"),
+    ],
+    status.certificates
+      .toSorted((a, b) => expiryOf(a) - expiryOf(b))
+      .map((certificate) => [
+        certificate.listener,
+        printable(namesText(certificate)),
+        certificate.source,
+        certificate.keyType ?? "-",
+        printable(certificate.issuer ?? "-"),
+        certificate.notAfter?.slice(0, 10) ?? "-",
+        certificate.notAfter === undefined ? "-" : `${Math.floor((expiryOf(certificate) - nowMs) / DAY_MS)}`,
+      ]),
+  );
+}
+
+const expiryOf = ({ notAfter }: CertificateStatus) => (notAfter === undefined ? 0 : Date.parse(notAfter));
+
+function namesText({ names, isDefault }: CertificateStatus): string {
+  const more = names.length > 1 ? ` +${names.length - 1}` : "";
+  return `${names[0] ?? "-"}${more}${isDefault ? " (default)" : ""}`;
+}
+
+function certificateErrors({ certificates }: Status): string[] {
+  const failed = certificates.filter(({ lastError }) => lastError !== undefined);
+  const lines = failed.slice(0, MAX_PROBLEMS).map((certificate) => {
+    const { listener, lastError } = certificate;
+    return printable(`${listener} ${certificate.names[0] ?? certificate.origin}: ${lastError}`);
+  });
+  const hidden = failed.length - lines.length;
+  return hidden > 0 ? [...lines, `… and ${hidden} more; --json has all`] : lines;
 }
 
 function workerTable(status: Status): string[] {

@@ -49,6 +49,10 @@ const LISTENER_ROWS = {
   active: gauge("weir_listener_connections_active", "connections open now"),
   refused: counter("weir_listener_connections_refused_total", "connections refused because a limit was reached"),
   requests: counter("weir_listener_requests_total", "request heads read"),
+  handshakes: counter("weir_tls_handshakes_total", "TLS handshakes done"),
+  handshakeFailures: counter("weir_tls_handshake_failures_total", "TLS handshakes that failed or took longer than timeouts.handshake"),
+  handshakesResumed: counter("weir_tls_handshakes_resumed_total", "TLS handshakes shortened by a ticket of an earlier session"),
+  h2Connections: counter("weir_listener_h2_connections_total", "connections on which HTTP/2 is spoken"),
 };
 
 const ROUTE_ROWS = {
@@ -127,4 +131,7 @@ export const PROCESS = {
   workerRestarts: processMetric("weir_worker_restarts_total", "counter", "workers replaced after they died or hung", "worker"),
   configVersion: processMetric("weir_config_version", "gauge", "number of the configuration in force"),
   reloads: processMetric("weir_config_reloads_total", "counter", "attempts to change the configuration", "result"),
+  certificateNotAfter: processMetric("weir_certificate_not_after_seconds", "gauge", "when the certificate expires, in seconds since the epoch; the first of its names", "listener", "name", "source"),
+  certificateNotBefore: processMetric("weir_certificate_not_before_seconds", "gauge", "since when the certificate is valid, in seconds since the epoch", "listener", "name", "source"),
+  certificateErrors: processMetric("weir_certificate_reload_errors_total", "counter", "changed certificate files that could not be used; the ones before went on"),
 } as const;

@@ -235,12 +235,21 @@ test("the control process's own metrics stand in front, under the same grammar",
     configVersion: 7,
     reloadsApplied: 6,
     reloadsFailed: 2,
+    certificates: [
+      { listener: "web", name: "a.test", source: "file", notBeforeMs: 1000, notAfterMs: 9000 },
+      { listener: "web", name: "a.test", source: "file", notBeforeMs: 2000, notAfterMs: 4000 },
+    ],
+    certificateErrors: 1,
   });
   const families = parse(exposition(slots, rows, [0], extra));
   expect(sampleOf(families, "weir_build_info", { version: "0.1.0", runtime: 'bun "1.4"' })).toBe(1);
   expect(sampleOf(families, "weir_start_time_seconds", {})).toBe(1_700_000_000.5);
   expect(sampleOf(families, "weir_worker_restarts_total", { worker: "1" })).toBe(3);
   expect(sampleOf(families, "weir_config_reloads_total", { result: "failed" })).toBe(2);
+  const labels = { listener: "web", name: "a.test", source: "file" };
+  expect(sampleOf(families, "weir_certificate_not_after_seconds", labels)).toBe(4);
+  expect(sampleOf(families, "weir_certificate_not_before_seconds", labels)).toBe(2);
+  expect(sampleOf(families, "weir_certificate_reload_errors_total", {})).toBe(1);
   expect(extra.map((metric: ExtraMetric) => metric.row.name)).toEqual(
     Object.values(PROCESS).map((row) => row.name),
   );

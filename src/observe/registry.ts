@@ -181,6 +181,16 @@ const joinLabels = (first: string, second: string) => (first === "" ? second : `
 const escapeHelp = (text: string) => text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 const escapeLabel = (text: string) => escapeHelp(text).replaceAll('"', '\\"');
 
+/** A certificate that clients may be shown. */
+export interface ServedCertificate {
+  readonly listener: string;
+  /** The first of its names. */
+  readonly name: string;
+  readonly source: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
 /** What only the control process knows. */
 export interface ProcessFacts {
   readonly program: string;
@@ -194,6 +204,9 @@ export interface ProcessFacts {
   readonly configVersion: number;
   readonly reloadsApplied: number;
   readonly reloadsFailed: number;
+  readonly certificates: readonly ServedCertificate[];
+  /** Changed files that could not be used. */
+  readonly certificateErrors: number;
 }
 
 /** The control process's own metrics, to hand to `exposition` as `extra`. */
@@ -220,5 +233,33 @@ export function processMetrics(facts: ProcessFacts): ExtraMetric[] {
         { labels: ["failed"], value: facts.reloadsFailed },
       ],
     },
+    ...certificateMetrics(facts),
   ];
 }
+
+function certificateMetrics({ certificates, certificateErrors }: ProcessFacts): ExtraMetric[] {
+  const first = new Map<string, ServedCertificate>();
+  // a series stands once: of an RSA and an EC certificate for one name it tells the one that expires first
+  for (const certificate of certificates) {
+    const key = certificateLabels(certificate).join("\0");
+    const known = first.get(key);
+    if (known === undefined || certificate.notAfterMs < known.notAfterMs) first.set(key, certificate);
+  }
+  const each = (
+    row: ProcessMetricRow,
+    secondsOf: (certificate: ServedCertificate) => number,
+  ): ExtraMetric => {
+    const told = [...first.values()];
+    return {
+      row,
+      samples: told.map((entry) => ({ labels: certificateLabels(entry), value: secondsOf(entry) })),
+    };
+  };
+  return [
+    each(PROCESS.certificateNotAfter, ({ notAfterMs }) => notAfterMs / 1000),
+    each(PROCESS.certificateNotBefore, ({ notBeforeMs }) => notBeforeMs / 1000),
+    { row: PROCESS.certificateErrors, samples: [{ labels: [], value: certificateErrors }] },
+  ];
+}
+
+const certificateLabels = ({ listener, name, source }: ServedCertificate) => [listener, name, source];
