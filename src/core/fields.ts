@@ -9,7 +9,7 @@
  *        marks. Removing a field only marks it dropped; added fields are text appended at the end.
  * note   a reader reuses its Fields for its next message: keep strings taken from it, not the object
  */
-import { LOWER } from "./bytes.ts";
+import { COLON, CR, LOWER } from "./bytes.ts";
 import { FIRST_SHARED_ID, ID_DROPPED } from "./field-names.table.ts";
 import { fieldIdAt, fieldIdOf } from "./field-names.ts";
 import type { Out } from "./out.ts";
@@ -309,15 +309,21 @@ export class Fields {
 /** Fields made of lines `Name: value\r\n` that we wrote ourselves, so that edits apply to them too. */
 export function fieldsOfLines(lines: string): Fields {
   const fields = new Fields();
-  const bytes = Buffer.from(lines, "latin1");
-  for (let start = 0; start < lines.length; ) {
-    const end = lines.indexOf("\r\n", start);
-    const colon = lines.indexOf(":", start);
-    fields.mark(start, colon, colon + 2, end, fieldIdAt(bytes, start, colon));
-    start = end + 2;
-  }
-  fields.bind(bytes, 0, 0, bytes.length);
+  markLines(fields, Buffer.from(lines, "latin1"), lines.length);
   return fields;
+}
+
+/** Marks the lines `Name: value\r\n` in `bytes[0, end)`, which we wrote ourselves, in `fields`, which are empty. */
+export function markLines(fields: Fields, bytes: Buffer, end: number): void {
+  for (let start = 0; start < end; ) {
+    let colon = start;
+    while (bytes[colon] !== COLON) colon++;
+    let lineEnd = colon + 2;
+    while (bytes[lineEnd] !== CR) lineEnd++;
+    fields.mark(start, colon, colon + 2, lineEnd, fieldIdAt(bytes, start, colon));
+    start = lineEnd + 2;
+  }
+  fields.bind(bytes, 0, 0, end);
 }
 
 /** Name and value of each line in lines such as `linesWithout` gives: for what is shown to people, and tests. */

@@ -23,6 +23,11 @@ export class Out {
     this.length = 0;
   }
 
+  /** Makes sure that `more` bytes have room: whoever writes them itself moves `length`. */
+  reserve(more: number): void {
+    if (this.length + more > this.bytes.length) this.#grow(more);
+  }
+
   /** Appends Latin-1 text. */
   text(text: string): void {
     if (this.length + text.length > this.bytes.length) this.#grow(text.length);
