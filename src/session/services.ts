@@ -1,6 +1,8 @@
 /**
  * Services: the worker's things that sessions on either side need.
  */
+import { FAILURE_INDEX, type FailureCode } from "../core/failure.ts";
+import { WORKER } from "../observe/metrics.table.ts";
 import type { SocketBudget } from "../transport/socket-budget.ts";
 import type { Wheel } from "../transport/timers.ts";
 import type { BufferBudget } from "../transport/wire.ts";
@@ -18,6 +20,12 @@ export interface SessionServices {
   workerSlot: number;
   /** True once this worker is leaving: connections end after their current exchange. */
   isDraining: boolean;
+}
+
+/** Counts a connection or a request that ended for a reason, where no exchange tells of it. */
+export function countReason(services: SessionServices, code: FailureCode): void {
+  const at = services.workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(code) as number);
+  services.counters[at] = (services.counters[at] as number) + 1;
 }
 
 /** For sessions with endpoints. */

@@ -8,7 +8,7 @@
  * cost   one system call a write while the client keeps up
  * note   `write(text, "latin1")` and `terminate` are undocumented: tests/runtime holds them
  */
-import { OUT } from "../core/out.ts";
+import { OUT, type Out } from "../core/out.ts";
 
 export interface RawSocket {
   write(text: string, encoding: "latin1"): number;
@@ -117,9 +117,9 @@ export class Wire {
     return true;
   }
 
-  /** Writes what was gathered in OUT, which is free again afterwards. */
-  writeOut(): boolean {
-    const { length, bytes } = OUT;
+  /** Writes what was gathered, which nobody needs afterwards. */
+  writeOut(out: Out = OUT): boolean {
+    const { length, bytes } = out;
     if (this.#queuedBytes > 0) return this.#keep(Buffer.from(bytes.subarray(0, length)));
     const taken = this.socket.write(bytes, 0, length);
     if (taken === length || taken < 0) return true;

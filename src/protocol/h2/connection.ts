@@ -222,7 +222,7 @@ export class H2Connection implements FrameSink {
     this.#link.close(stream);
   }
 
-  /** `bytes` of what `onData` handed over are used up: the peer may send as many more. */
+  /** `bytes` of what `onBody` handed over are used up: the peer may send as many more. */
   consumed(stream: H2Stream, bytes: number): void {
     this.#data.consumed(stream, bytes);
   }

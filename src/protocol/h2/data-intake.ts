@@ -97,7 +97,7 @@ export class DataIntake {
       return;
     }
     if (isEnd) stream.isInputOver = true;
-    link.events.onData(stream, bytes, isEnd);
+    link.events.onBody(stream, bytes, isEnd);
     if (isEnd) link.inputOver(stream);
   }
 }

@@ -32,12 +32,12 @@ export interface H2Events {
   /** A request or response head, or a 1xx; `head` is the session's until `releaseHead`. */
   onHead(stream: H2Stream, head: Head, isEnd: boolean): void;
   /** Body bytes, the session's from now on; `consumed` gives the peer its credit back. */
-  onData(stream: H2Stream, bytes: Buffer, isEnd: boolean): void;
+  onBody(stream: H2Stream, bytes: Buffer, isEnd: boolean): void;
   /** Field lines behind the body: the end of what comes in. */
   onTrailers(stream: H2Stream, lines: string): void;
   /** The stream is gone before its end: reset by the peer, or by us for a mistake of the peer. */
   onReset(stream: H2Stream, code: number): void;
-  /** What `sendData` could not send is out. */
+  /** What `sendData` could not send is out; `stream.isOutputOver` when that was the end. */
   onWritable(stream: H2Stream): void;
   /** A request head was malformed, and is refused: nobody else will tell of it. */
   onRefused(reason: string): void;

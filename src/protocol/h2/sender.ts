@@ -18,7 +18,7 @@ export const FLUSH_BYTES = 64 * 1024;
 /** The connection, as its sender sees it. */
 export interface SenderOwner {
   readonly out: Out;
-  /** The queue of this stream is empty again: its owner may send. */
+  /** The queue of this stream is empty again: its owner may send, unless its end is out too. */
   drained(stream: H2Stream): void;
   /** All of the stream is out. */
   outputOver(stream: H2Stream): void;
@@ -157,7 +157,7 @@ export class Sender {
     this.#stopWaiting(stream);
     if (isEnd) this.#owner.outputOver(stream);
     else if (stream.isEndQueued) this.end(stream, stream.queuedTrailers);
-    else this.#owner.drained(stream);
+    this.#owner.drained(stream);
   }
 
   #moveBack(stream: H2Stream): void {

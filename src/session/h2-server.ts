@@ -1,0 +1,309 @@
+/**
+ * HTTP/2 server session: one client connection; frames in, exchanges out, answers back, many at a time.
+ *
+ * why    the only place that knows both the HTTP/2 machine and the client's socket; the pipeline sees one Downstream a
+ *        stream (h2-server-stream.ts)
+ * rule   whatever concerns one stream ends that stream; what concerns the connection ends them all
+ * bound  streams by http2.maxStreams; request bytes that wait by http2.connectionWindow; response bytes that wait by
+ *        one read a stream and by server.memory
+ * spec   RFC 9113, RFC 8441
+ */
+import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
+import { fail } from "../core/failure.ts";
+import { LISTENER } from "../observe/metrics.table.ts";
+import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR } from "../protocol/h2/codes.table.ts";
+import { H2Connection } from "../protocol/h2/connection.ts";
+import type { Head } from "../protocol/h2/head.ts";
+import type { H2Events } from "../protocol/h2/link.ts";
+import { setPriority } from "../protocol/h2/priority.ts";
+import { FLUSH_BYTES } from "../protocol/h2/sender.ts";
+import type { H2Stream } from "../protocol/h2/stream.ts";
+import { clock, readClock } from "../transport/clock.ts";
+import type { Timed } from "../transport/timers.ts";
+import { type RawSocket, Wire } from "../transport/wire.ts";
+import type { AcceptedSession } from "./accepted-session.ts";
+import type { ClientMemo, Exchange, TlsSession } from "./exchange.ts";
+import type { ClientAddress } from "./h1-server.ts";
+import { type Flushable, flushSoon } from "./h2-flusher.ts";
+import { H2ServerStream, type StreamOwner } from "./h2-server-stream.ts";
+import type { Listener } from "./listener.ts";
+import { countReason, type SessionServices } from "./services.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** How long and how much is read and forgotten after our last word, so that it is not lost to a reset. */
+const LINGER_MS = 1000;
+const LINGER_BYTES = 1024 * 1024;
+/** Between the first word of leaving and the last: requests that were on their way then have come (RFC 9113 §6.8). */
+const LEAVING_MS = 1000;
+/** Methods whose content is awaited: without any, they say that there is none (RFC 9110 §8.6). */
+const WITH_CONTENT: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
+export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, Flushable {
+  readonly wire: Wire;
+  readonly connection: H2Connection;
+  readonly clientIp: string;
+  readonly clientPort: number;
+  readonly localPort: number;
+  readonly localIp: string;
+  readonly isTrusted: boolean;
+  readonly scheme: "http" | "https";
+  readonly tls: TlsSession | undefined;
+  readonly listener: Listener;
+  readonly services: SessionServices;
+  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
+  deadlineMs = NEVER;
+  wheelTick = 0;
+  wheelIndex = 0;
+  /** Request bytes that wait in all streams. */
+  heldBytes = 0;
+  readonly #acceptedAtMs: number;
+  #requests = 0;
+  #isFlushDue = false;
+  #isStopped = false;
+  #isLeavingSaid = false;
+  #accountedBytes = 0;
+  #lingerBytes = 0;
+  /** Heads of exchanges that are over: given back at the end of the turn, when nobody looks at them any more. */
+  #usedHeads: Head[] = [];
+
+  constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
+    const { limits, http2, timeouts } = listener;
+    this.wire = new Wire(socket, services.budget);
+    this.listener = listener;
+    this.services = services;
+    this.clientIp = client.ip;
+    this.clientPort = client.port;
+    this.localPort = client.localPort;
+    this.localIp = client.localIp;
+    this.tls = client.tls;
+    this.scheme = client.tls === undefined ? "http" : "https";
+    this.isTrusted = listener.trustedProxies.has(client.ip);
+    this.#acceptedAtMs = clock.nowMs;
+    const settings = { ...http2, headBytes: limits.requestHeadBytes, fields: limits.headers };
+    this.connection = new H2Connection("server", settings, this);
+    this.connection.start();
+    this.touched();
+    services.wheel.schedule(this, clock.nowMs + timeouts.headMs);
+  }
+
+  // ── what the socket tells ──
+
+  onData(bytes: Buffer): void {
+    readClock();
+    if (this.#isStopped) {
+      this.#linger(bytes.length);
+      return;
+    }
+    this.connection.feed(bytes, clock.nowMs);
+    if (this.connection.failure !== undefined) this.#breakOff();
+    else this.#rest();
+    this.touched();
+  }
+
+  onDrain(): void {
+    if (!this.wire.isBlocked) return;
+    readClock();
+    if (!this.wire.flush()) return;
+    this.connection.isOutputBlocked = false;
+    this.touched();
+  }
+
+  /** A client that asks no more, and has not closed both ways, does not exist in HTTP/2. */
+  onEnd(): void {
+    readClock();
+    this.#failStreams();
+    this.flush();
+    this.wire.close();
+  }
+
+  onClose(): void {
+    readClock();
+    this.wire.closed();
+    this.#isStopped = true;
+    this.connection.isOutputBlocked = true;
+    this.#failStreams();
+    this.connection.outputDone();
+    this.#account(0);
+    this.services.wheel.forget(this); // last: what ends an exchange may set a deadline
+  }
+
+  #failStreams(): void {
+    for (const stream of [...this.connection.streams()])
+      this.#streamOf(stream)?.lost("the connection was closed");
+  }
+
+  expire(): void {
+    if (this.#isStopped) this.wire.close();
+    else if (this.#isLeavingSaid && !this.connection.isGoingAway) this.#leaveNow();
+    else if (this.connection.activeStreams === 0) this.#stop(NO_ERROR);
+  }
+
+  /** The worker or the listener is leaving: told now, meant a moment later. */
+  leave(): void {
+    if (this.#isStopped || this.#isLeavingSaid) return;
+    this.#isLeavingSaid = true;
+    this.connection.announceLeaving();
+    this.touched();
+    this.services.wheel.schedule(this, clock.nowMs + LEAVING_MS);
+  }
+
+  #leaveNow(): void {
+    this.connection.goaway();
+    this.#rest();
+    this.touched();
+  }
+
+  kill(): void {
+    this.wire.terminate();
+  }
+
+  // ── what the machine tells ──
+
+  onHead(stream: H2Stream, head: Head, isEnd: boolean): void {
+    const { limits, slot } = this.listener;
+    const { counters, wheel } = this.services;
+    const at = slot + LISTENER.at.requests;
+    counters[at] = (counters[at] as number) + 1;
+    wheel.schedule(this, this.#isLeavingSaid ? this.deadlineMs : NEVER);
+    const exchange = this.#exchangeOf(stream, head, isEnd);
+    if (head.isTooLarge) exchange.failure = fail("head_too_large");
+    else if (limits.bodyBytes > 0 && exchange.requestBodyLength > limits.bodyBytes) {
+      exchange.failure = fail("body_too_large", `${exchange.requestBodyLength} bytes declared`);
+    }
+    if (limits.requestsPerConnection > 0 && this.#requests >= limits.requestsPerConnection)
+      this.connection.goaway();
+    (stream.session as H2ServerStream).begin();
+  }
+
+  #exchangeOf(stream: H2Stream, head: Head, isEnd: boolean): Exchange {
+    const downstream = new H2ServerStream(this, stream, head);
+    stream.session = downstream;
+    const exchange = downstream.exchange;
+    exchange.acceptedAtMs = this.#requests++ === 0 ? this.#acceptedAtMs : clock.nowMs;
+    exchange.startedAtMs = clock.nowMs;
+    exchange.isHttp2 = true;
+    exchange.method = head.method;
+    exchange.rawTarget = head.path;
+    exchange.requestFields = head.fields;
+    exchange.requestBodyLength = head.contentLength;
+    exchange.isRequestComplete = isEnd;
+    if (!isEnd) exchange.requestBodyKind = head.contentLength < 0 ? BODY_STREAM : BODY_LENGTH;
+    else if (head.contentLength === 0 || WITH_CONTENT.has(head.method)) {
+      exchange.requestBodyKind = BODY_LENGTH;
+      exchange.requestBodyLength = 0;
+    } else exchange.requestBodyKind = BODY_NONE;
+    return exchange;
+  }
+
+  onBody(stream: H2Stream, bytes: Buffer, isEnd: boolean): void {
+    const downstream = this.#streamOf(stream);
+    if (downstream === undefined) this.connection.consumed(stream, bytes.length);
+    else downstream.takeBody(bytes, isEnd);
+  }
+
+  onTrailers(stream: H2Stream, lines: string): void {
+    this.#streamOf(stream)?.takeEnd(lines);
+  }
+
+  onReset(stream: H2Stream, code: number): void {
+    this.#streamOf(stream)?.lost(`RST_STREAM ${errorName(code)}`);
+  }
+
+  onWritable(stream: H2Stream): void {
+    this.#streamOf(stream)?.drained();
+  }
+
+  onRefused(): void {
+    countReason(this.services, "h2_malformed");
+  }
+
+  onGoaway(): void {
+    // the client asks no more, and awaits the rest
+  }
+
+  onSettings(): void {
+    // nothing is pushed: how many streams the client allows is of no interest
+  }
+
+  prioritise(stream: H2Stream): void {
+    setPriority(stream, this.#streamOf(stream)?.exchange.requestFields.find("priority") ?? "");
+  }
+
+  #streamOf(stream: H2Stream): H2ServerStream | undefined {
+    return stream.session as H2ServerStream | undefined;
+  }
+
+  // ── output ──
+
+  /** Something may have to be sent: at the end of this turn, or now when it is much. */
+  touched(): void {
+    this.#account(this.connection.queuedBytes + this.heldBytes);
+    if (this.connection.hasOutput && this.connection.out.length >= FLUSH_BYTES) this.#write();
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    flushSoon(this);
+  }
+
+  flush(): void {
+    this.#isFlushDue = false;
+    for (const head of this.#usedHeads) this.connection.releaseHead(head);
+    if (this.#usedHeads.length > 0) this.#usedHeads = [];
+    this.#write();
+    this.#account(this.connection.queuedBytes + this.heldBytes);
+  }
+
+  #write(): void {
+    const { connection, wire } = this;
+    for (connection.pump(); connection.hasOutput; connection.pump()) {
+      if (wire.isClosed) connection.out.reset();
+      else if (!wire.writeOut(connection.out)) connection.isOutputBlocked = true;
+      connection.outputDone();
+    }
+  }
+
+  /** Counts what waits here against server.memory. */
+  #account(bytes: number): void {
+    this.services.budget.usedBytes += bytes - this.#accountedBytes;
+    this.#accountedBytes = bytes;
+  }
+
+  /** An exchange is over: its head is used again, once nobody looks at it. */
+  exchangeOver(head: Head): void {
+    this.#usedHeads.push(head);
+    this.#rest();
+  }
+
+  // ── the end ──
+
+  /** Nothing is asked at the moment: for how long may that be? */
+  #rest(): void {
+    if (this.connection.activeStreams > 0 || this.#isStopped) return;
+    const { timeouts } = this.listener;
+    const { wheel } = this.services;
+    if (this.connection.isGoingAway) this.#stop(NO_ERROR);
+    else if (this.services.isDraining || this.listener.isLeaving) this.leave();
+    else wheel.schedule(this, clock.nowMs + (this.connection.isIdle ? timeouts.idleMs : timeouts.headMs));
+  }
+
+  /** The client has broken the connection: GOAWAY stands in the output. */
+  #breakOff(): void {
+    const isAbuse = this.connection.failure?.code === ENHANCE_YOUR_CALM;
+    countReason(this.services, isAbuse ? "h2_abuse" : "h2_protocol");
+    this.#stop(CANCEL);
+  }
+
+  /** No more requests: our last word, FIN, then a while of reading and forgetting. */
+  #stop(code: number): void {
+    this.#isStopped = true;
+    this.connection.goaway(code);
+    for (const stream of [...this.connection.streams()]) this.#streamOf(stream)?.lost("the connection broke");
+    this.#write();
+    this.wire.finish();
+    this.services.wheel.schedule(this, clock.nowMs + LINGER_MS);
+  }
+
+  #linger(bytes: number): void {
+    this.#lingerBytes += bytes;
+    if (this.#lingerBytes > LINGER_BYTES) this.wire.close();
+  }
+}
