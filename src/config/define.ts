@@ -79,7 +79,7 @@ export interface ListenerTlsInput {
   readonly certificates?: OneOrMore<CertificateInput>;
   /** Certificates that are obtained and renewed by themselves. */
   readonly acme?: AcmeInput;
-  /** A server name that no certificate covers: the default certificate, or an alert. Default `default`. */
+  /** A name that no certificate covers, or none: the default certificate, or an alert. Default `default`. */
   readonly unknownNames?: "default" | "refuse";
   /** Default `1.2`; `1.3` with the policy `modern`. */
   readonly minVersion?: "1.2" | "1.3" | 1.2 | 1.3;

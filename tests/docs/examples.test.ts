@@ -15,8 +15,18 @@ import { BLOCKS, PROCESS } from "../../src/observe/metrics.table.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 /** What the examples name and a reader would have. */
-const FILES = ["pages/missing.html", "pages/away.html", "public/index.html"];
-const ENV = { WEIR_ADMIN_TOKEN: "correct-horse-battery-staple" };
+const FILES = [
+  "pages/missing.html",
+  "pages/away.html",
+  "public/index.html",
+  ...["app", "shop", "weir"].flatMap((name) => [`certs/${name}.crt`, `certs/${name}.key`]),
+  ...["internal", "clients", "revoked"].map((name) => `certs/${name}.pem`),
+];
+const ENV = {
+  WEIR_ADMIN_TOKEN: "correct-horse-battery-staple",
+  WEIR_ACME_KEY: "correct-horse-battery-staple",
+  ZEROSSL_HMAC_KEY: "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZQ",
+};
 
 interface Block {
   readonly kind: string;

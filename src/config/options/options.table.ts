@@ -105,7 +105,7 @@ export const ACME = {
 export const LISTENER_TLS = {
   certificates: optional(placed(list(placed(object(CERTIFICATE)), "certificate or list of certificates")), "Chosen by the names inside; the first is the default. Files are watched and swapped without dropping a connection"),
   acme:         optional(object(ACME), "Certificates that are obtained and renewed by themselves (RFC 8555)"),
-  unknownNames: defaulted(choice("default", "refuse"), "default", "A server name that no certificate covers: the default certificate, or an alert"),
+  unknownNames: defaulted(choice("default", "refuse"), "default", "A server name that no certificate covers, or none at all: the default certificate, or an alert"),
   minVersion:   optional(tlsVersion, "Oldest version of TLS; `1.2` when left out, `1.3` with the policy `modern`"),
   policy:       defaulted(wordOr(["modern", "intermediate"], object(TLS_POLICY)), "intermediate", "Mozilla's `modern` or `intermediate` (server-side TLS 5.7), or suites and groups of your own"),
   clientAuth:   optional(object(CLIENT_AUTH), "Certificates of clients (mutual TLS)"),
