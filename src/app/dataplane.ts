@@ -7,8 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from "../config/config.ts";
-import { CidrSet } from "../core/address.ts";
+import type { Config, EndpointConfig, UpstreamConfig } from "../config/config.ts";
 import { defectText } from "../core/failure.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
@@ -17,23 +16,21 @@ import { BLOCKS, LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
-import type { PipelineServices, Site } from "../pipeline/plan.ts";
-import { type AcceptedSession, accept, released } from "../session/accept.ts";
-import type { Listener } from "../session/listener.ts";
+import type { PipelineServices } from "../pipeline/plan.ts";
 import type { PoolServices, SessionServices } from "../session/services.ts";
 import { EndpointPool, type PoolSettings } from "../session/upstream-pool.ts";
-import type { Materials } from "../tls/materials.ts";
+import type { Challenges, Materials } from "../tls/materials.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
-import { type AcceptingSocket, type Acceptor, listenOn } from "../transport/listen.ts";
 import { LogFile } from "../transport/log-file.ts";
 import { keeperOfThisProcess } from "../transport/memory.ts";
 import { SocketBudget } from "../transport/socket-budget.ts";
 import { Wheel } from "../transport/timers.ts";
-import { BufferBudget, type RawSocket } from "../transport/wire.ts";
+import { BufferBudget } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
 import { EndpointSettings, type PemFiles, type PreparedSettings } from "./endpoint-settings.ts";
+import { Entrances } from "./entrances.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
 
@@ -41,6 +38,8 @@ export interface DataplaneOptions {
   readonly zone: Zone;
   readonly worker: number;
   readonly log: Log;
+  /** Asks control for a certificate that a client wants. */
+  readonly wantCertificate?: (listener: string, name: string) => void;
 }
 
 interface Prepared {
@@ -80,9 +79,7 @@ export class Dataplane {
   };
   readonly #sessions: SessionServices & { counters: Float64Array };
   readonly #poolServices: PoolServices & { counters: Float64Array };
-  readonly #listeners = new Map<string, Listener>();
-  readonly #sockets = new Map<string, { socket: AcceptingSocket; listener: Listener }>();
-  readonly #open = new Map<AcceptedSession, Listener>();
+  readonly #entrances: Entrances;
   /** By endpoint key, with the endpoint: its name may get other addresses. */
   readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
   readonly #settings = new EndpointSettings();
@@ -106,6 +103,7 @@ export class Dataplane {
       epochMs: Date.now() - performance.now(),
       events: undefined,
       report: (text) => options.log("error", "pipeline", text),
+      httpChallenges: new Map(),
     };
     const events = new Pipeline(this.#pipeline);
     const sockets = new SocketBudget(raiseDescriptorLimit());
@@ -114,6 +112,12 @@ export class Dataplane {
     this.#sessions = { ...shared, events, workerSlot: 0, isDraining: false };
     const onDefect = (defect: unknown) => this.#pipeline.report(defectText(defect));
     this.#poolServices = { ...shared, events, onDefect };
+    this.#entrances = new Entrances({
+      sessions: this.#sessions,
+      log: options.log,
+      activeEverywhere: (slot) => this.#activeEverywhere(slot),
+      wantCertificate: options.wantCertificate ?? (() => {}),
+    });
     this.#wheel.start();
     setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
   }
@@ -122,8 +126,10 @@ export class Dataplane {
   prepare(config: Config, slots: SlotMap, addresses: Addresses, materials: Materials): string | undefined {
     for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
     this.#fitRow(slots);
+    this.#setChallenges(materials.challenges);
     try {
       const settings = this.#settings.prepare(config.upstreams, materials.files);
+      this.#entrances.prepare(config.listeners, materials);
       const snapshot = compileSnapshot(config, {
         slots,
         worker: this.#options.worker,
@@ -160,10 +166,8 @@ export class Dataplane {
     this.#sessions.workerSlot = this.#pipeline.workerSlot;
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
     this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
-    for (const listener of config.listeners) {
-      this.#setListener(listener, slots, snapshot.sites.get(listener.name) as Site);
-    }
     this.#settings.commit(settings);
+    this.#entrances.commit(config.listeners, slots, snapshot.sites);
     this.#setPools(config, snapshot);
     this.#setLog(prepared.accessLog);
   }
@@ -178,55 +182,13 @@ export class Dataplane {
 
   // ── listeners ──
 
-  #setListener(config: ListenerConfig, slots: SlotMap, site: Site): void {
-    const rules = {
-      limits: config.limits,
-      timeouts: config.timeouts,
-      trustedProxies: new CidrSet(config.trustedProxies),
-      proxyProtocolFrom: new CidrSet(config.proxyProtocolFrom),
-      slot: slotFor(slots, seriesKey("listener", config.name), sharedKey("listener")),
-      site,
-      isLeaving: false,
-    };
-    const existing = this.#listeners.get(config.name);
-    if (existing === undefined) this.#listeners.set(config.name, { name: config.name, ...rules });
-    else Object.assign(existing, rules);
-  }
-
   /** Accepts on an inherited descriptor. Throws when the descriptor is no listening socket. */
   listen(id: string, listenerName: string, descriptor: number): void {
-    const listener = this.#listeners.get(listenerName);
-    if (listener === undefined) throw new Error(`no listener ${listenerName}`);
-    const acceptor: Acceptor = {
-      onAccept: (socket) => this.#accept(socket, listener),
-      onGone: (session) => this.#release(session as AcceptedSession),
-      onDefect: (defect) => this.#pipeline.report(defectText(defect)),
-    };
-    this.#sockets.set(id, { socket: listenOn(descriptor, acceptor), listener });
+    this.#entrances.listen(id, listenerName, descriptor);
   }
 
   unlisten(id: string): void {
-    const entry = this.#sockets.get(id);
-    if (entry === undefined) return;
-    entry.socket.stop();
-    this.#sockets.delete(id);
-    const isServed = [...this.#sockets.values()].some(({ listener }) => listener === entry.listener);
-    if (isServed) return;
-    entry.listener.isLeaving = true;
-    for (const [session, listener] of this.#open) if (listener === entry.listener) session.leave();
-  }
-
-  #accept(socket: RawSocket, listener: Listener): AcceptedSession | undefined {
-    const session = accept(socket, listener, this.#sessions, this.#activeEverywhere(listener.slot));
-    if (session !== undefined) this.#open.set(session, listener);
-    return session;
-  }
-
-  #release(session: AcceptedSession): void {
-    const listener = this.#open.get(session);
-    if (listener === undefined) return;
-    this.#open.delete(session);
-    released(listener, this.#sessions);
+    this.#entrances.unlisten(id);
   }
 
   /** Connections of a listener that are open in all workers together. */
@@ -293,11 +255,22 @@ export class Dataplane {
     }
   }
 
-  setMaterials({ files }: Partial<Materials>): string | undefined {
+  setMaterials(part: Partial<Materials>): string | undefined {
+    const { files, challenges } = part;
+    if (challenges !== undefined) this.#setChallenges(challenges);
+    try {
+      this.#entrances.setMaterials(part);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
     return files === undefined ? undefined : this.#setFiles(files);
   }
 
   /** At once, whatever version is in force: an authority looks for them now. */
+  #setChallenges({ http }: Challenges): void {
+    this.#pipeline.httpChallenges = new Map(Object.entries(http));
+  }
+
   /** Certificates and authorities of endpoints; connections made with others end. out  what is wrong */
   #setFiles(files: PemFiles): string | undefined {
     try {
@@ -352,12 +325,10 @@ export class Dataplane {
   async drain(timeoutMs: number): Promise<void> {
     readClock();
     this.#sessions.isDraining = true;
-    for (const { socket } of this.#sockets.values()) socket.stop();
-    this.#sockets.clear();
-    for (const session of this.#open.keys()) session.leave();
+    this.#entrances.leave();
     const deadlineMs = clock.nowMs + timeoutMs;
-    while (this.#open.size > 0 && performance.now() < deadlineMs) await Bun.sleep(DRAIN_LOOK_MS);
-    for (const session of [...this.#open.keys()]) session.kill();
+    while (this.#entrances.openCount > 0 && performance.now() < deadlineMs) await Bun.sleep(DRAIN_LOOK_MS);
+    this.#entrances.kill();
     await this.#accessLog?.file.close();
   }
 }

@@ -119,7 +119,9 @@ class WorkerLoop {
     const log: Log = (level, area, text) => this.log(level, area, text);
     this.#zone = zone;
     this.#worker = message.worker;
-    this.#engine = this.#makeEngine({ zone, worker: message.worker, log });
+    const wantCertificate = (listener: string, name: string) =>
+      this.send({ kind: "certificate_wanted", listener, name });
+    this.#engine = this.#makeEngine({ zone, worker: message.worker, log, wantCertificate });
     this.#beat(zone.heartbeats);
   }
 

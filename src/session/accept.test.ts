@@ -7,6 +7,7 @@ import { Wheel } from "../transport/timers.ts";
 import { BufferBudget } from "../transport/wire.ts";
 import { accept } from "./accept.ts";
 import type { Listener } from "./listener.ts";
+import type { Place } from "./place.ts";
 import type { SessionServices } from "./services.ts";
 
 function make() {
@@ -16,6 +17,14 @@ function make() {
     timeouts: { handshakeMs: 1000, headMs: 1000, bodyMs: 1000, idleMs: 1000 },
     trustedProxies: new CidrSet([]),
     proxyProtocolFrom: new CidrSet(["127.0.0.1"]),
+    protocols: ["h1"],
+    http2: {
+      maxStreams: 100,
+      streamWindowBytes: 65_535,
+      connectionWindowBytes: 1 << 20,
+      extendedConnect: false,
+    },
+    tls: undefined,
     slot: 0,
     site: undefined,
     isLeaving: false,
@@ -38,15 +47,31 @@ function make() {
     workerSlot: 0,
     isDraining: false,
   };
-  return { session: accept(new FakeSocket(), listener, services, 0), wheel };
+  const place: Place = {
+    listener,
+    services,
+    keeper: {
+      opened: nothing,
+      replaced: (_, after) => sessions.push(after),
+      gone: nothing,
+      defect: nothing,
+      activeEverywhere: () => 0,
+    },
+    isNative: false,
+    secure: () => {
+      throw new Error("no TLS here");
+    },
+  };
+  const sessions = [accept(new FakeSocket(), place)];
+  return { session: () => sessions.at(-1), wheel };
 }
 
 test("a connection that closes leaves nothing in the wheel, whether its PROXY header had come or not", () => {
   for (const bytes of ["", "PROXY TCP4 ", "PROXY UNKNOWN\r\n"]) {
     const { session, wheel } = make();
     expect(wheel.size).toBe(1);
-    session?.onData(Buffer.from(bytes));
-    session?.onClose(false);
+    session()?.onData(Buffer.from(bytes));
+    session()?.onClose(false);
     expect(wheel.size).toBe(0);
   }
 });

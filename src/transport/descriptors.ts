@@ -74,6 +74,13 @@ export function receiveDescriptor(socket: number): { number: number; descriptor:
   return { number: payload[0] as number, descriptor };
 }
 
+/** A second descriptor for the same open file: one may be closed, the other lives on. Throws without room. */
+export function duplicateDescriptor(descriptor: number): number {
+  const copy = libc().dup(descriptor);
+  if (copy < 0) throw new Error(`cannot duplicate a descriptor: ${errno()}`);
+  return copy;
+}
+
 /** Closes our copy; one that another process holds stays open there. */
 export function closeDescriptor(descriptor: number): void {
   libc().close(descriptor);

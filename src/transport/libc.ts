@@ -22,6 +22,8 @@ const SYMBOLS = {
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
+  send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+  dup: { args: ["i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
