@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runControl } from "../../src/app/control.ts";
-import type { Config } from "../../src/config/config.ts";
+import type { Config, ListenerTlsConfig } from "../../src/config/config.ts";
 import type { TestPlan } from "./processes.ts";
 
 const file = process.argv[2] as string;
@@ -26,11 +26,11 @@ function load(): Config {
       user: plan.user,
       memoryBytes: 2 ** 29,
     },
-    listeners: plan.listeners.map(({ name, bind }) => ({
+    listeners: plan.listeners.map(({ name, bind, certificates }) => ({
       name,
       bind,
       protocols: ["h1"],
-      tls: undefined,
+      tls: certificates === undefined ? undefined : tlsOf(certificates),
       http2: {
         maxStreams: 128,
         streamWindowBytes: 2 ** 18,
@@ -61,6 +61,19 @@ function load(): Config {
     upstreams: [],
     admin: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, isExplicit: true, token: undefined },
     observe: { accessLog: undefined, metrics: true },
+  };
+}
+
+function tlsOf(certificates: readonly { cert: string; key: string }[]): ListenerTlsConfig {
+  return {
+    certificates,
+    acme: undefined,
+    unknownNames: "default",
+    minVersion: "1.2",
+    ciphers: "",
+    curves: "",
+    clientAuth: { mode: "off", ca: undefined, crl: undefined, forward: false },
+    hsts: "",
   };
 }
 

@@ -8,6 +8,7 @@ import { runWorker, type WorkerEngine } from "../../src/app/worker-loop.ts";
 import type { Config } from "../../src/config/config.ts";
 import { LISTENER } from "../../src/observe/metrics.table.ts";
 import { seriesKey } from "../../src/observe/series.ts";
+import { type Materials, NO_MATERIALS } from "../../src/tls/materials.ts";
 
 type Socket = { write(text: string): void; end(): void };
 type Listen = (options: { fd: number; socket: Record<string, (socket: Socket, data: Buffer) => void> }) => {
@@ -23,22 +24,31 @@ class EchoEngine implements WorkerEngine {
   #running: { config: Config; slots: Record<string, number> } | undefined;
   #inFlight = 0;
   #addresses: Record<string, readonly string[]> = {};
+  #preparedMaterials = NO_MATERIALS;
+  #materials = NO_MATERIALS;
   readonly #open = new Set<Socket>();
 
   constructor(row: Float64Array) {
     this.#row = row;
   }
 
-  prepare(config: Config, slots: Record<string, number>, addresses: Record<string, readonly string[]>) {
+  prepare(
+    config: Config,
+    slots: Record<string, number>,
+    addresses: Record<string, readonly string[]>,
+    materials: Materials,
+  ) {
     if (config.listeners.some((listener) => listener.name === "broken")) return "a broken listener";
     if (config.listeners.some((listener) => listener.name === "suicidal")) process.exit(3);
     this.#prepared = { config, slots };
     this.#addresses = { ...addresses };
+    this.#preparedMaterials = materials;
     return undefined;
   }
 
   commit() {
     this.#running = this.#prepared;
+    this.#materials = this.#preparedMaterials;
   }
 
   abandon() {
@@ -75,6 +85,7 @@ class EchoEngine implements WorkerEngine {
       listener,
       text: this.#running?.config.routes[0]?.name ?? "",
       addresses: this.#addresses,
+      certificates: (this.#materials.certificates[listener] ?? []).map(({ names }) => names[0]),
     });
     this.#inFlight++;
     const finish = () => {
@@ -91,7 +102,9 @@ class EchoEngine implements WorkerEngine {
     this.#listeners.delete(id);
   }
 
-  setMaterials(): undefined {}
+  setMaterials(materials: Partial<Materials>): undefined {
+    this.#materials = { ...this.#materials, ...materials };
+  }
 
   setAddresses(host: string, addresses: readonly string[]) {
     this.#addresses[host] = addresses;

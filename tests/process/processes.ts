@@ -14,7 +14,12 @@ export interface TestPlan {
   readonly user?: string;
   /** What every answer carries: tells one configuration from the next. */
   readonly text?: string;
-  readonly listeners: readonly { readonly name: string; readonly bind: readonly Address[] }[];
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly bind: readonly Address[];
+    /** Makes it a listener with TLS, though the echo worker speaks plain text; empty = as with ACME. */
+    readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
+  }[];
 }
 
 export interface Echo {
@@ -22,6 +27,8 @@ export interface Echo {
   readonly uid: number;
   readonly listener: string;
   readonly text: string;
+  /** First names of the certificates that the worker has for the listener. */
+  readonly certificates: readonly string[];
 }
 
 export const LOOPBACK: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
