@@ -20,8 +20,9 @@ import {
 } from "../../core/body.ts";
 import { CR, LF } from "../../core/bytes.ts";
 import { type Failure, type FailureCode, fail } from "../../core/failure.ts";
-import { fieldIdOf, fieldMask } from "../../core/field-names.ts";
+import { fieldIdOf } from "../../core/field-names.ts";
 import type { Fields } from "../../core/fields.ts";
+import { NO_TRAILERS } from "../trailer-fields.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import {
   declaredLength,
@@ -400,25 +401,10 @@ export class Reader {
   /** Trailers may not say anything that decides about framing, routing or trust (RFC 9110 §6.5.1). */
   #trailerLines(head: HeadScanner): string {
     head.fields.bind(this.#bytes, head.headStart, 0, head.position - head.headStart - 2);
-    return head.fields.linesWithout(FORBIDDEN_LOW, FORBIDDEN_HIGH);
+    return head.fields.linesWithout(NO_TRAILERS.low, NO_TRAILERS.high);
   }
 
   #fail(code: FailureCode, detail: string): ReaderEvent {
     return this.#failWith(fail(code, detail));
   }
 }
-
-/** Every known name in the low word, credentials, cookies and claims about the client: none may come this late. */
-const FORBIDDEN_LOW = -1;
-const FORBIDDEN_HIGH = fieldMask(
-  "set-cookie",
-  "authorization",
-  "content-type",
-  "content-encoding",
-  "cache-control",
-  "location",
-  "x-forwarded-server",
-  "x-forwarded-prefix",
-  "client certificate",
-  "underscored",
-).high;

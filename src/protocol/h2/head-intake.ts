@@ -6,6 +6,7 @@
  * spec   RFC 9113 §6.2, §6.10, §8.1
  */
 import { LENGTH_UNKNOWN } from "../../core/body.ts";
+import { NO_TRAILERS } from "../trailer-fields.ts";
 import { COST } from "./abuse.ts";
 import {
   COMPRESSION_ERROR,
@@ -197,7 +198,7 @@ export class HeadIntake {
   #takeTrailers(stream: H2Stream): void {
     const head = this.#decode("trailers");
     if (head === undefined) return;
-    const lines = head.fields.linesWithout(0, 0);
+    const lines = head.fields.linesWithout(NO_TRAILERS.low, NO_TRAILERS.high);
     const isWrong = !this.#isEnd || head.malformed !== "" || head.isTooLarge;
     this.release(head);
     if (isWrong || stream.isCutShort) {
