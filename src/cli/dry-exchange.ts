@@ -15,7 +15,7 @@ import { receive } from "../pipeline/receive.ts";
 import { CONNECTION_UPGRADE, readConnection } from "../protocol/h1/connection-field.ts";
 import { EVENT_FAILED, Reader } from "../protocol/h1/reader.ts";
 import { compileTable } from "../route/table.ts";
-import { type Downstream, Exchange } from "../session/exchange.ts";
+import { type Downstream, Exchange, type TlsSession } from "../session/exchange.ts";
 import type { Listener } from "../session/listener.ts";
 import { upgradeOf } from "../session/upgrade.ts";
 import { BufferBudget } from "../transport/wire.ts";
@@ -26,7 +26,8 @@ export interface DryRequest {
   readonly head: string;
   readonly clientIp: string;
   readonly localPort: number;
-  readonly scheme: "http" | "https";
+  /** What the handshake settled; undefined on a listener without TLS. */
+  readonly tls: TlsSession | undefined;
 }
 
 /** Reads the head and takes the exchange through phase `receive`; `failure` says what was refused. */
@@ -81,7 +82,7 @@ class DryDownstream implements Downstream {
   readonly clientIp: string;
   readonly clientPort = 0;
   readonly isTrusted: boolean;
-  readonly tls = undefined;
+  readonly tls: TlsSession | undefined;
   readonly scheme: "http" | "https";
   readonly listener: Listener;
   readonly localIp = "";
@@ -94,7 +95,8 @@ class DryDownstream implements Downstream {
     const site: Site = { table: compileTable([]), ...rulesOf(listener) };
     this.clientIp = clientIp;
     this.isTrusted = trustedProxies.has(clientIp);
-    this.scheme = request.scheme;
+    this.tls = request.tls;
+    this.scheme = request.tls === undefined ? "http" : "https";
     this.localPort = request.localPort;
     this.listener = {
       name: listener.name,

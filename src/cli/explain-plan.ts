@@ -13,11 +13,13 @@ import { pairsOfLines } from "../core/fields.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
+import { redirectToHttps } from "../pipeline/to-https.ts";
 import { compileEdits } from "../route/edits.ts";
 import type { HeaderEdits } from "../route/match.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { type Considered, compileTable, type RouteRule, type Verdict } from "../route/table.ts";
 import { type Asked, addressesOf } from "./explain-request.ts";
+import type { TlsExplanation } from "./explain-tls.ts";
 import { matchText } from "./match-text.ts";
 
 export interface Explanation {
@@ -35,10 +37,17 @@ export interface Explanation {
     readonly addresses: readonly string[];
     readonly reason: string;
   };
+  /** The handshake; undefined on a listener without TLS. */
+  readonly tls: TlsExplanation | undefined;
   readonly notes: readonly string[];
   /** Set when the proxy itself says no; then nothing after it is. */
   readonly refused:
-    | { readonly code: FailureCode; readonly status: number; readonly meaning: string }
+    | {
+        readonly code: FailureCode;
+        /** 0 when there is no answer at all. */
+        readonly status: number;
+        readonly meaning: string;
+      }
     | undefined;
   /** Every route in order of precedence; none when the request is refused before any is looked at. */
   readonly routes: readonly RouteVerdict[];
@@ -69,6 +78,8 @@ export interface ProxyOutcome {
     readonly share: number;
     readonly balance: string;
     readonly choice: string;
+    /** How endpoints are spoken to: `HTTP/1.1`, `HTTP/2 over TLS`. */
+    readonly protocol: string;
     readonly endpoints: readonly {
       readonly name: string;
       readonly share: number;
@@ -104,9 +115,10 @@ export interface FilesOutcome {
 
 export async function explain(asked: Asked, config: Config): Promise<Explanation> {
   const { exchange, listener } = asked;
-  const considered = exchange.failure === undefined ? routeRequest(asked, config) : [];
+  const toHttps = redirectOf(exchange, asked);
+  const isRouted = exchange.failure === undefined && toHttps === undefined && !isUnshaken(asked);
+  const considered = isRouted ? routeRequest(asked, config) : [];
   const route = considered.find((each) => each.verdict === "chosen")?.rule.value.shown;
-  const failure = exchange.failure ?? (route === undefined ? fail("no_route") : undefined);
   return {
     request: {
       method: asked.question.method,
@@ -118,17 +130,40 @@ export async function explain(asked: Asked, config: Config): Promise<Explanation
       clientIp: exchange.clientIp,
     },
     listener: { name: listener.name, addresses: addressesOf(listener), reason: asked.listenerReason },
-    notes: asked.notes,
-    refused: failure && { code: failure.code, status: failure.status, meaning: failureMeaning(failure.code) },
-    routes:
-      exchange.failure === undefined
-        ? [...considered.map(verdictOf), ...elsewhere(redactConfig(config), listener.name)]
-        : [],
+    tls: asked.tls,
+    notes:
+      toHttps === undefined ? asked.notes : [...asked.notes, "this listener sends every request to https"],
+    refused: refusalOf(asked, isRouted && route === undefined),
+    routes: isRouted ? [...considered.map(verdictOf), ...elsewhere(redactConfig(config), listener.name)] : [],
     route: route?.name,
-    outcome: route && (await outcomeOf(route, exchange, config)),
+    outcome: route === undefined ? toHttps : await outcomeOf(route, exchange, config),
     responseEdits: route?.responseHeaders,
     errorPages: route?.errorPages,
   };
+}
+
+/** No certificate, no handshake, no request. */
+const isUnshaken = ({ tls }: Asked) => tls?.isRefused === true;
+
+function refusalOf(asked: Asked, isUnrouted: boolean): Explanation["refused"] {
+  if (isUnshaken(asked)) {
+    return { code: "tls_handshake", status: 0, meaning: "no certificate for this server name" };
+  }
+  const failure = asked.exchange.failure ?? (isUnrouted ? fail("no_route") : undefined);
+  return failure && { code: failure.code, status: failure.status, meaning: failureMeaning(failure.code) };
+}
+
+/** A plain listener may send all its clients to https; a request without a host cannot be sent anywhere. */
+function redirectOf(exchange: Planned, { listener }: Asked): RedirectOutcome | undefined {
+  if (listener.redirectToHttps === undefined || exchange.failure !== undefined) return undefined;
+  const answer = redirectToHttps(exchange, listener.redirectToHttps);
+  if (answer === undefined) return undefined;
+  if ("code" in answer) {
+    exchange.failure = answer;
+    return undefined;
+  }
+  const [[, location] = ["", ""]] = pairsOfLines(answer.lines);
+  return { kind: "redirect", status: answer.status, location };
 }
 
 const isOn = (route: RouteConfig, listener: string) =>
@@ -235,7 +270,7 @@ function proxyOutcome(
   return {
     kind: "proxy",
     path: { from: exchange.path, to: target.split("?", 1)[0] ?? "" },
-    requestLine: `${exchange.method} ${target} HTTP/1.1`,
+    requestLine: `${exchange.method} ${target} ${targets[0]?.protocol.split(" ", 1)[0] ?? "HTTP/1.1"}`,
     requestFields: requestFields(exchange, compiled, targets[0]?.endpoints[0]?.name ?? ""),
     targets,
     timeouts: route.timeouts,
@@ -271,18 +306,33 @@ const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
 };
 
 function upstreamFacts(upstream: UpstreamConfig | undefined) {
-  if (upstream === undefined) return { balance: "round-robin", choice: "it has no endpoint", endpoints: [] };
+  if (upstream === undefined)
+    return { balance: "round-robin", choice: "it has no endpoint", protocol: "HTTP/1.1", endpoints: [] };
   const isMain = (endpoint: EndpointConfig) => !endpoint.backup;
   const total = upstream.endpoints.filter(isMain).reduce((sum, endpoint) => sum + endpoint.weight, 0);
   return {
     balance: upstream.balance,
     choice: upstream.endpoints.length === 1 ? "one endpoint" : CHOICES[upstream.balance],
+    protocol: protocolText(upstream),
     endpoints: upstream.endpoints.map((endpoint) => ({
       name: endpoint.name,
       share: endpoint.backup ? 0 : percent(endpoint.weight, total),
       isBackup: endpoint.backup,
     })),
   };
+}
+
+const VERSIONS: Readonly<Record<UpstreamConfig["protocol"], string>> = {
+  h1: "HTTP/1.1",
+  h2: "HTTP/2",
+  h2c: "HTTP/2",
+  auto: "HTTP/1.1 or 2",
+};
+
+function protocolText({ protocol, tls }: UpstreamConfig): string {
+  if (tls === undefined) return VERSIONS[protocol];
+  const name = tls.serverName === undefined ? "" : ` as ${tls.serverName}`;
+  return `${VERSIONS[protocol]} over TLS, ${tls.verify ? `verified${name}` : "not verified"}`;
 }
 
 const percent = (part: number, whole: number) => (whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10);

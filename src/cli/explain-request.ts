@@ -9,9 +9,11 @@
 import type { Config, ListenerConfig } from "../config/config.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import type { Planned } from "../pipeline/plan.ts";
+import { normaliseHost } from "../route/host.ts";
 import { splitTarget } from "../route/path.ts";
 import { type UsageError, usageError } from "./arguments.ts";
 import { dryExchange } from "./dry-exchange.ts";
+import { dryTls, type TlsExplanation } from "./explain-tls.ts";
 import { suggest } from "./suggest.ts";
 
 export interface Question {
@@ -33,6 +35,8 @@ export interface Asked {
   readonly exchange: Planned;
   readonly listener: ListenerConfig;
   readonly listenerReason: string;
+  /** undefined on a listener without TLS. */
+  readonly tls: TlsExplanation | undefined;
   readonly notes: readonly string[];
 }
 
@@ -53,22 +57,45 @@ export function readQuestion(question: Question, config: Config): Asked | UsageE
 
   const hasHost = headers.some((line) => /^host\s*:/i.test(line));
   const lines = hasHost ? headers : [`Host: ${url.authority || "localhost"}`, ...headers];
+  const { listener } = choice;
+  const tls = dryTls(listener, serverNameOf(lines, url));
   const exchange = dryExchange({
-    listener: choice.listener,
+    listener,
     head: [`${question.method} ${url.target} HTTP/1.1`, ...lines].join("\r\n"),
     clientIp: from,
     localPort: choice.port,
-    scheme: url.scheme,
+    tls: tls?.session,
   });
   return {
     kind: "asked",
     question,
     target: url.target,
     exchange,
-    listener: choice.listener,
+    listener,
     listenerReason: choice.reason,
-    notes: [...choice.notes, ...methodNotes(question.method)],
+    tls: tls?.explanation,
+    notes: [
+      ...choice.notes,
+      ...schemeNotes(listener, url),
+      ...(tls?.notes ?? []),
+      ...methodNotes(question.method),
+    ],
   };
+}
+
+/** What a client would put into its hello: the host of the URL, but never an IP address (RFC 6066 §3). */
+function serverNameOf(lines: readonly string[], url: Url): string {
+  const [, written = ""] = lines.map((line) => /^host\s*:(.*)$/i.exec(line)).find((found) => found) ?? [];
+  const host = normaliseHost(url.authority === "" ? written.trim() : url.authority) ?? "";
+  return parseIp(host.replace(/^\[(.+)\]$/, "$1")) === undefined ? host : "";
+}
+
+function schemeNotes(listener: ListenerConfig, { scheme, port }: Url): readonly string[] {
+  const isTls = listener.tls !== undefined;
+  if (port === undefined || isTls === (scheme === "https")) return [];
+  return isTls
+    ? ["this listener speaks TLS and closes on plain http: explained as https"]
+    : ["this listener has no TLS and closes on a handshake: explained as plain http"];
 }
 
 /** Methods are case-sensitive (RFC 9110 §9.1): `get` is another one than `GET`, and mostly a slip. */
@@ -115,8 +142,6 @@ interface Choice {
 
 function chooseListener(name: string | undefined, url: Url, config: Config): Choice | UsageError {
   const notes: string[] = [];
-  if (url.scheme === "https")
-    notes.push("https is not supported yet: explained as if it had arrived in plain text");
   const first = config.listeners[0];
   if (first === undefined) return usageError("the configuration has no listener");
   const choice = (listener: ListenerConfig, reason: string): Choice => {
@@ -133,6 +158,16 @@ function chooseListener(name: string | undefined, url: Url, config: Config): Cho
     port === undefined ? undefined : config.listeners.find((listener) => isBoundTo(listener, port));
   if (bound !== undefined) return choice(bound, `listens on port ${port}`);
   if (config.listeners.length === 1) return choice(first, "the only one");
+  const isTls = url.scheme === "https";
+  const alike = config.listeners.filter(({ tls }) => (tls !== undefined) === isTls);
+  const [only] = alike;
+  if (
+    port !== undefined &&
+    only !== undefined &&
+    alike.length === 1 &&
+    alike.length < config.listeners.length
+  )
+    return choice(only, isTls ? "the only one with TLS" : "the only one without TLS");
   if (port !== undefined) notes.push(`no listener has port ${port}; name one with --listener`);
   return choice(first, "the first one");
 }

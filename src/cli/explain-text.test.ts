@@ -14,6 +14,7 @@ const base: Explanation = {
     clientIp: "127.0.0.1",
   },
   listener: { name: "web", addresses: ["[::]:80"], reason: "the only one" },
+  tls: undefined,
   notes: [],
   refused: undefined,
   routes: [],

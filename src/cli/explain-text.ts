@@ -3,6 +3,7 @@
  */
 import { columns } from "./command.ts";
 import type { Explanation, FilesOutcome, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
+import type { ShownCertificate, TlsExplanation } from "./explain-tls.ts";
 import { durationText, tableLines } from "./table.ts";
 import { type Palette, printable } from "./terminal.ts";
 
@@ -21,6 +22,7 @@ const MAX_BODY_SHOWN = 60;
 export function explanationText(explanation: Explanation, paint: Palette): string {
   const sections = [
     requestSection(explanation, paint),
+    explanation.tls === undefined ? "" : tlsSection(explanation.tls, paint),
     explanation.routes.length === 0
       ? ""
       : `${paint.strong("routes")}\n${routeLines(explanation.routes, paint)}`,
@@ -45,6 +47,33 @@ function requestSection({ request, listener, notes }: Explanation, paint: Palett
   return lines.join("\n");
 }
 
+/** Names shown of one certificate. */
+const MAX_NAMES = 4;
+
+function tlsSection(tls: TlsExplanation, paint: Palette): string {
+  const versions = tls.minVersion === "1.2" ? "1.2 or 1.3" : "1.3";
+  const clients = {
+    off: "",
+    optional: ", client certificate optional",
+    require: ", client certificate required",
+  };
+  const rows: [string, string][] = [
+    ["server name", `${tls.serverName === "" ? "(none)" : tls.serverName}  ${paint.dim(tls.reason)}`],
+    ...tls.certificates.map((shown): [string, string] => ["certificate", certificateText(shown, paint)]),
+    ["offered", `TLS ${versions}, ${tls.protocols.join(" or ")}${clients[tls.clientAuth]}`],
+  ];
+  if (tls.hsts !== "") rows.push(["every answer", `Strict-Transport-Security: ${tls.hsts}`]);
+  return `${paint.strong("tls")}\n${columns(rows)}`;
+}
+
+function certificateText(shown: ShownCertificate, paint: Palette): string {
+  const { source, origin, names, keyType, notAfter } = shown;
+  const more = names.length > MAX_NAMES ? `, … ${names.length - MAX_NAMES} more` : "";
+  const until = notAfter === undefined ? "" : `, until ${notAfter.slice(0, 10)}`;
+  const where = source === "acme" ? `by ACME from ${origin}` : origin;
+  return `${names.slice(0, MAX_NAMES).join(", ")}${more}  ${paint.dim(`${keyType}${until}, ${where}`)}`;
+}
+
 function routeLines(routes: readonly RouteVerdict[], paint: Palette): string {
   const nearness = (route: RouteVerdict) => NEAREST_FIRST.indexOf(route.verdict);
   const nearest = new Set(routes.toSorted((a, b) => nearness(a) - nearness(b)).slice(0, MAX_ROUTES));
@@ -67,7 +96,8 @@ function routeLines(routes: readonly RouteVerdict[], paint: Palette): string {
 }
 
 function refusedText(refused: NonNullable<Explanation["refused"]>, paint: Palette): string {
-  return `${paint.bad("refused")}  ${refused.status}  ${refused.code}: ${refused.meaning}`;
+  const status = refused.status === 0 ? "" : `${refused.status}  `;
+  return `${paint.bad("refused")}  ${status}${refused.code}: ${refused.meaning}`;
 }
 
 function outcomeText(outcome: Outcome, paint: Palette): string {
@@ -106,7 +136,7 @@ function proxyText(outcome: ProxyOutcome, paint: Palette): string {
       endpoint.isBackup ? "backup: only when no other is usable" : `${endpoint.share} %`,
     ]);
     parts.push(
-      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(target.choice)}\n${columns(endpoints)}`,
+      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(`${target.choice}; ${target.protocol}`)}\n${columns(endpoints)}`,
     );
   }
   const { connectMs, responseMs, idleMs, requestMs } = outcome.timeouts;

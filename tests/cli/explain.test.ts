@@ -102,7 +102,7 @@ describe("the listener", () => {
   test("a port that nobody has, and https, are noted", async () => {
     expect((await explained("GET", "http://a.test:9/")).notes.join()).toContain("no listener has port 9");
     expect((await explained("get", "/")).notes).toEqual(["methods are written in upper case: GET"]);
-    expect((await explained("GET", "https://a.test/")).notes.join()).toContain("https is not supported yet");
+    expect((await explained("GET", "https://a.test/")).notes.join()).toContain("no TLS");
   });
 });
 
