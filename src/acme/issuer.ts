@@ -66,8 +66,10 @@ export class Issuer {
       if (!(got instanceof Trouble)) return got;
       if (stop.aborted) return got;
       this.#judge(config, got);
-      last = new Trouble(got.kind, `${config.name}: ${got.detail}`, got);
-      warn(`${request.name}: ${last.message}`);
+      const { kind, detail, retryAfterMs, type } = got;
+      last = new Trouble(kind, detail, { retryAfterMs, type, from: config.name });
+      if (config !== request.config.authorities.at(-1))
+        warn(`${request.name}: ${last.message}; asking the next`);
     }
     return last ?? new Trouble("network", "no authority is configured");
   }

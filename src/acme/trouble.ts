@@ -22,6 +22,13 @@ const ROWS = {
 
 export type TroubleKind = keyof typeof ROWS;
 
+export interface TroubleMore {
+  readonly retryAfterMs?: number;
+  readonly type?: string;
+  /** Authority that it is with. */
+  readonly from?: string;
+}
+
 export class Trouble extends Error {
   readonly kind: TroubleKind;
   /** What was seen, without the kind's own words. */
@@ -31,8 +38,9 @@ export class Trouble extends Error {
   /** Error type of RFC 8555 §6.7 without its prefix, such as `badNonce`; "" = none. */
   readonly type: string;
 
-  constructor(kind: TroubleKind, detail: string, more: { retryAfterMs?: number; type?: string } = {}) {
-    super(detail === "" ? ROWS[kind] : `${ROWS[kind]}: ${detail}`);
+  constructor(kind: TroubleKind, detail: string, more: TroubleMore = {}) {
+    const from = more.from === undefined ? "" : `${more.from}: `;
+    super(`${from}${ROWS[kind]}${detail === "" ? "" : `: ${detail}`}`);
     this.kind = kind;
     this.detail = detail;
     this.retryAfterMs = more.retryAfterMs ?? 0;

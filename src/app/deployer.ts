@@ -6,6 +6,7 @@
  *        no way back and nothing that can fail
  * shape  one deployment at a time; `Control` sees to that
  */
+import type { CertificateKeeper } from "../acme/keeper.ts";
 import type { Config, Problem } from "../config/config.ts";
 import { errorWithoutLine } from "../config/problem.ts";
 import { fitConnections } from "../control/connection-limits.ts";
@@ -26,6 +27,7 @@ export interface DeployerOptions {
   readonly series: SeriesTable;
   readonly resolver: Resolver;
   readonly certificates: Certificates;
+  readonly acme: CertificateKeeper;
   readonly identity: Identity | undefined;
   readonly descriptorLimit: number | undefined;
   readonly log: Log;
@@ -55,8 +57,9 @@ export class Deployer {
 
   /** out  what is wrong; the configuration is in force when none of it is an error */
   async deploy(located: Located): Promise<readonly Problem[]> {
-    const { sockets, identity, certificates } = this.#options;
+    const { sockets, identity, certificates, acme } = this.#options;
     const { config, file } = located;
+    acme.read(config); // before the first connection: what is stored needs no self-signed stand-in
     const prepared = await certificates.prepare(located);
     if (hasError(prepared.problems)) return prepared.problems;
     const plan = await sockets.plan(config.listeners, config.server.workers, file);
@@ -73,7 +76,7 @@ export class Deployer {
     plan: SocketPlan,
     prepared: PreparedCertificates,
   ): Promise<Problem | undefined> {
-    const { workers, resolver, sockets, certificates } = this.#options;
+    const { workers, resolver, sockets, certificates, acme } = this.#options;
     const hosts = hostsOf(config);
     resolver.follow(hosts);
     await resolver.settled(NAMES_TIMEOUT_MS);
@@ -93,6 +96,7 @@ export class Deployer {
     certificates.adopt(prepared);
     if (!isFirst) await workers.commit({ ...deployment, listens: listenSpecs(final.bound) });
     closeRemoved();
+    acme.keep(config);
     resolver.keepOnly(hosts);
     // what changed after `known` was sent went to workers that may not have looked for it yet
     for (const [host, addresses] of Object.entries(resolver.addresses())) {

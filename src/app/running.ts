@@ -4,6 +4,7 @@
  * why    first start and upgrade differ in what they start from, not in what they become
  */
 import program from "../../package.json" with { type: "json" };
+import { CertificateKeeper } from "../acme/keeper.ts";
 import type { ReloadAnswer, Status } from "../admin/status.ts";
 import type { Config } from "../config/config.ts";
 import { ForeignRows } from "../control/foreign-rows.ts";
@@ -57,6 +58,7 @@ export class Running {
   readonly resolver: Resolver;
   readonly workers: Workers;
   readonly certificates: Certificates;
+  readonly acme: CertificateKeeper;
   readonly foreign: ForeignRows;
   readonly startedAtMs: number;
 
@@ -82,6 +84,7 @@ export class Running {
     });
     this.certificates = new Certificates({ log, send: () => this.workers.setMaterials() });
     const { board } = this.certificates;
+    this.acme = new CertificateKeeper({ board, log });
     const onWanted = (listener: string, name: string) => board.want(listener, name);
     const addresses = () => this.resolver.addresses();
     const retireRow = (row: number) => this.#retireRow(row);
@@ -108,6 +111,7 @@ export class Running {
   release(isHandedOver: boolean): void {
     this.resolver.stop();
     this.certificates.stop();
+    this.acme.stop();
     this.workers.kill();
     this.sockets.close(isHandedOver);
     this.zone.remove();
@@ -169,6 +173,7 @@ export class Running {
       reloadsFailed: facts.reloadsFailed,
       certificates: this.certificates.served(),
       certificateErrors: this.certificates.failures,
+      acme: this.acme.counts(),
     });
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);

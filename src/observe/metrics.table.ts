@@ -134,4 +134,6 @@ export const PROCESS = {
   certificateNotAfter: processMetric("weir_certificate_not_after_seconds", "gauge", "when the certificate expires, in seconds since the epoch; the first of its names", "listener", "name", "source"),
   certificateNotBefore: processMetric("weir_certificate_not_before_seconds", "gauge", "since when the certificate is valid, in seconds since the epoch", "listener", "name", "source"),
   certificateErrors: processMetric("weir_certificate_reload_errors_total", "counter", "changed certificate files that could not be used; the ones before went on"),
+  acmeOrders: processMetric("weir_acme_orders_total", "counter", "certificates ordered by ACME; one that several authorities refused counts once", "result"),
+  acmeNextRenewal: processMetric("weir_acme_next_renewal_seconds", "gauge", "when the next certificate is to be renewed, in seconds since the epoch; in the past = it is overdue"),
 } as const;

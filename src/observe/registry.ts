@@ -207,6 +207,15 @@ export interface ProcessFacts {
   readonly certificates: readonly ServedCertificate[];
   /** Changed files that could not be used. */
   readonly certificateErrors: number;
+  /** Orders by ACME since the start; undefined where nobody orders. */
+  readonly acme?: AcmeCounts;
+}
+
+export interface AcmeCounts {
+  readonly issued: number;
+  readonly failed: number;
+  /** undefined = there is no certificate to renew. */
+  readonly nextRenewalAtMs: number | undefined;
 }
 
 /** The control process's own metrics, to hand to `exposition` as `extra`. */
@@ -234,6 +243,22 @@ export function processMetrics(facts: ProcessFacts): ExtraMetric[] {
       ],
     },
     ...certificateMetrics(facts),
+    ...(facts.acme === undefined ? [] : acmeMetrics(facts.acme)),
+  ];
+}
+
+function acmeMetrics({ issued, failed, nextRenewalAtMs }: AcmeCounts): ExtraMetric[] {
+  const renewals =
+    nextRenewalAtMs === undefined ? [] : [{ labels: [], value: Math.round(nextRenewalAtMs / 1000) }];
+  return [
+    {
+      row: PROCESS.acmeOrders,
+      samples: [
+        { labels: ["issued"], value: issued },
+        { labels: ["failed"], value: failed },
+      ],
+    },
+    { row: PROCESS.acmeNextRenewal, samples: renewals },
   ];
 }
 

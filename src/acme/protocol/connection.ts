@@ -1,7 +1,7 @@
 /**
  * Connection: signed requests to one authority, and its answers as JSON or as trouble.
  *
- * bound  30 s a request, 1 MiB an answer, 5 tries for bad nonces, 16 nonces kept
+ * bound  30 s a request, 1 MiB an answer, 15 tries for bad nonces, 16 nonces kept
  * rule   what the authority asks us to wait is handed on and never waited for here: an authority must not be able
  *        to stop us
  * spec   RFC 8555 §6
@@ -46,7 +46,8 @@ export interface AcmeAnswer {
 
 const REQUEST_MS = 30_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const NONCE_TRIES = 5;
+/** A refused nonce costs a round trip and brings the next one; a server may refuse many in a row. */
+const NONCE_TRIES = 15;
 const MAX_NONCES = 16;
 /** A directory may move, but hardly ever does (RFC 8555 §7.1.1). */
 const DIRECTORY_MS = 24 * 3600_000;
@@ -57,6 +58,7 @@ const ERROR_PREFIX = "urn:ietf:params:acme:error:";
 const KINDS: Readonly<Record<string, TroubleKind>> = {
   rateLimited:             "rate_limited",
   serverInternal:          "server",
+  badNonce:                "server",
   accountDoesNotExist:     "account",
   externalAccountRequired: "account",
   userActionRequired:      "account",
