@@ -49,23 +49,24 @@ function moreOrNothing(bytes: Buffer): "more" | undefined {
 function joinRecords(bytes: Buffer): Buffer | undefined {
   const parts: Buffer[] = [];
   let at = 0;
-  while (at < bytes.length) {
+  let have = 0;
+  while (at < bytes.length && have < messageBytes(parts[0])) {
     if (bytes[at] !== HANDSHAKE_RECORD || (bytes[at + 1] ?? 3) !== 3) return undefined;
     if (at + RECORD_HEADER > bytes.length) break;
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0) return undefined;
-    parts.push(bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + length));
+    const part = bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + length);
+    parts.push(part);
+    have += part.length;
     at += RECORD_HEADER + length;
-    if (isWhole(parts)) break; // what follows may be early data: not ours to look at
   }
   return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 }
 
-function isWhole(parts: readonly Buffer[]): boolean {
-  const [first] = parts;
-  if (first === undefined || first.length < MESSAGE_HEADER) return false;
-  const have = parts.reduce((sum, part) => sum + part.length, 0);
-  return have >= MESSAGE_HEADER + first.readUIntBE(1, 3);
+/** Bytes of the message that begins here: what follows may be early data, and is not ours to look at. */
+function messageBytes(start: Buffer | undefined): number {
+  if (start === undefined || start.length < MESSAGE_HEADER) return Number.POSITIVE_INFINITY;
+  return MESSAGE_HEADER + start.readUIntBE(1, 3);
 }
 
 function readBody(cursor: Cursor): ClientHello | undefined {

@@ -110,7 +110,7 @@ export class ConnectionStart implements AcceptedSession, ShakingSession, Timed {
     });
   }
 
-  onHandshake(isDone: boolean, error: HandshakeError | null): void {
+  onHandshake(isDone: boolean, error: HandshakeError | null | undefined): void {
     readClock();
     if (this.#stage !== "handshake") return;
     const { listener } = this.#place;

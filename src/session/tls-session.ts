@@ -50,9 +50,12 @@ export class SettledTls implements TlsSession {
  * The client's certificate when it was verified, by the library's word and ours: a session that is resumed was
  * verified when it began, and its certificate may have expired since.
  */
-export function verifiedCertificate(socket: TlsSocket, error: Error | null): X509Certificate | undefined {
-  if (error !== null || !socket.authorized) return undefined;
-  const x509 = socket.getPeerX509Certificate();
+export function verifiedCertificate(
+  socket: TlsSocket,
+  error: Error | null | undefined,
+): X509Certificate | undefined {
+  const isVerified = (error === null || error === undefined) && socket.authorized;
+  const x509 = isVerified ? socket.getPeerX509Certificate() : undefined;
   if (x509 === undefined) return undefined;
   return Date.parse(x509.validTo) > Date.now() ? x509 : undefined;
 }

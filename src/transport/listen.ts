@@ -8,6 +8,7 @@
  * note   `fd` is undocumented: tests/runtime holds it
  */
 import { duplicateDescriptor } from "./descriptors.ts";
+import { restoreBacklog } from "./listen-sockets.ts";
 import {
   listenOptions,
   type NativeTls,
@@ -29,7 +30,7 @@ export interface Acceptor {
 /** A session that waits for a TLS handshake. */
 export interface ShakingSession extends SocketSession {
   /** `isDone`: by the library's reckoning; `error` says what is wrong, the client's certificate included. */
-  onHandshake(isDone: boolean, error: HandshakeError | null): void;
+  onHandshake(isDone: boolean, error: HandshakeError | null | undefined): void;
 }
 
 export interface HandshakeError extends Error {
@@ -93,6 +94,7 @@ class Accepting implements AcceptingSocket {
     this.#listener.stop(); // closes its descriptor
     this.#listener = next;
     this.#fd = fd;
+    restoreBacklog(fd); // beginning to accept has shortened it
   }
 
   secure(socket: RawSocket, session: ShakingSession, how: UpgradeTls): TlsSocket {
@@ -110,7 +112,7 @@ function handlersOf(acceptor: Acceptor): Handlers {
     open(socket: Accepted) {
       socket.data = acceptor.onAccept(socket as unknown as RawSocket);
     },
-    handshake(socket: Accepted, isDone: boolean, error: HandshakeError | null) {
+    handshake(socket: Accepted, isDone: boolean, error?: HandshakeError | null) {
       (socket.data as ShakingSession | undefined)?.onHandshake?.(isDone, error);
     },
     data(socket: Accepted, bytes: Buffer) {

@@ -19,6 +19,7 @@ const READERS: Readonly<Record<string, string>> = {
   "app/workers.ts": "age of a heartbeat, as shown; silence is counted in looks",
   "cli/status.ts": "ages, as shown",
   "pipeline/files.ts": "file dates are times of day",
+  "session/tls-session.ts": "whether a client's certificate has expired since its session began",
 };
 
 test("the wall clock is read where people are told the time, and nowhere else", () => {
