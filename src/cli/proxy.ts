@@ -37,7 +37,7 @@ export const proxyCommand: Command = {
     { name: "print", help: "print the same as a configuration file, and stop" },
   ],
   about:
-    "ADDR is host:port, :port, [v6]:port or unix:/path. An empty host\nlistens everywhere and sends to 127.0.0.1.",
+    "ADDR is host:port, :port, [v6]:port or unix:/path; --to also takes https://host. An empty host\nlistens everywhere and sends to 127.0.0.1.",
   examples: [
     ["weir proxy --listen :8080 --to 127.0.0.1:3000", "everything on port 8080 goes to port 3000"],
     ["weir proxy --to :3000 --to :3001 --access-log", "two endpoints in turn, on port 8080"],
@@ -64,16 +64,17 @@ interface ProxyPlan {
 
 function readPlan(args: Arguments): ProxyPlan | UsageError {
   const listen = args.has("listen") ? args.list("listen") : [DEFAULT_LISTEN];
-  const to = args.list("to").map(endpointText);
+  const to = withSchemes(args.list("to").map(endpointText));
   if (to.length === 0)
     return usageError("--to is missing: where shall requests go? For example --to 127.0.0.1:3000");
   for (const [option, written] of [
     ...listen.map((text) => ["listen", text]),
     ...to.map((text) => ["to", text]),
   ]) {
-    if (written?.startsWith("https://"))
-      return usageError(`--${option} ${written}: https is not supported yet`);
-    if (parseAddress(written ?? "", "::") === undefined) {
+    if (option === "listen" && written?.startsWith("https://"))
+      return usageError(`--listen ${written}: TLS needs a certificate: write a configuration file`);
+    const address = option === "to" ? written?.replace(/^https?:\/\//, "") : written;
+    if (parseAddress(address ?? "", "::") === undefined) {
       const meant = /^\d{1,5}$/.test(written ?? "") ? `; did you mean :${written}?` : "";
       return usageError(
         `--${option} ${written} is not an address like 127.0.0.1:3000, :3000 or unix:/path${meant}`,
@@ -83,11 +84,21 @@ function readPlan(args: Arguments): ProxyPlan | UsageError {
   return { kind: "plan", listen, to, hasAccessLog: args.has("access-log") };
 }
 
-/** `http://127.0.0.1:3000/` is taken as the address in it; an empty host is this machine. */
+const HTTPS = /^https:\/\//;
+
+/** Beside an https address, one without a scheme is plain: the check says that they do not go together. */
+function withSchemes(to: readonly string[]): readonly string[] {
+  const isMixed = to.some((text) => HTTPS.test(text)) && to.some((text) => !HTTPS.test(text));
+  return isMixed ? to.map((text) => (/^(?:https:|unix:)/.test(text) ? text : `http://${text}`)) : to;
+}
+
+/** `http://127.0.0.1:3000/` is taken as the address in it, https stays; an empty host is this machine. */
 function endpointText(written: string): string {
-  const text = written.replace(/^http:\/\//, "").replace(/\/$/, "");
+  const scheme = HTTPS.test(written) ? "https://" : "";
+  const plain = written.replace(/^https?:\/\//, "").replace(/\/$/, "");
+  const text = scheme !== "" && !/:\d+$/.test(plain) ? `${plain}:443` : plain;
   const address = parseAddress(text, "127.0.0.1");
-  return address === undefined ? text : formatAddress(address);
+  return `${scheme}${address === undefined ? text : formatAddress(address)}`;
 }
 
 function planText(plan: ProxyPlan, terminal: Terminal): string {

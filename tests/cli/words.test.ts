@@ -30,7 +30,7 @@ describe("wrong use ends with 2 and says what was probably meant", () => {
     [["explain", "GET"], "URL is missing"],
     [["proxy"], "--to is missing"],
     [["proxy", "--to", "nowhere"], "--to nowhere is not an address"],
-    [["proxy", "--to", "https://a.test:443"], "https is not supported yet"],
+    [["proxy", "--to", ":1", "--listen", "https://:443"], "TLS needs a certificate"],
     [["proxy", "--to", ":3000", "--listen", "x"], "--listen x is not an address"],
     [["status", "--admin", "nowhere"], "--admin nowhere is not an address"],
     [["help", "chekc"], 'did you mean "check"?'],
