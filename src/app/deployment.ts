@@ -30,7 +30,7 @@ export async function prepareOn(
   addresses: Addresses,
 ): Promise<Outcome> {
   const materials = source.all();
-  worker.materialsNumber = source.number;
+  worker.preparedMaterials = source.number;
   const got = await worker.prepare({ kind: "prepare", version, config, slots, addresses, materials });
   if (got === "gone") return GONE;
   if (got === "late") return `worker ${worker.slot} did not prepare version ${version} in time`;
@@ -39,6 +39,8 @@ export async function prepareOn(
 
 /** Puts the version that the worker has prepared in force there. */
 export async function commitOn(worker: WorkerProcess, version: number): Promise<Outcome> {
+  // what changed since went to the version before, whose listeners may be others
+  worker.materialsNumber = worker.preparedMaterials;
   const got = await worker.commit(version);
   if (got === "gone") return GONE;
   return got === "late" ? `worker ${worker.slot} did not confirm version ${version} in time` : undefined;

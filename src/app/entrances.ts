@@ -81,12 +81,14 @@ export class Entrances {
     this.#refresh();
   }
 
-  /** New certificates for the version in force, and for one that is prepared. Throws; then nothing has changed. */
+  /**
+   * New certificates for the version in force. Throws; then nothing has changed. A version that is prepared may have
+   * other listeners: control sends what it lacks when it is in force.
+   */
   setMaterials(part: Partial<Materials>): void {
     const materials = { ...this.#materials, ...part };
     const tls = this.#tlsOf(this.#configs, materials);
     this.#materials = materials;
-    if (this.#nextMaterials !== undefined) this.#nextMaterials = { ...this.#nextMaterials, ...part };
     for (const listener of this.#listeners.values()) listener.tls = tls.get(listener.name);
     this.#refresh();
   }

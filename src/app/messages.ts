@@ -48,7 +48,10 @@ export type ToWorker =
   | { readonly kind: "unlisten"; readonly id: string }
   /** A name has new addresses: an empty list is never sent. */
   | { readonly kind: "addresses"; readonly host: string; readonly addresses: readonly string[] }
-  /** These parts of the materials are new: each part given replaces the whole part. Answered by `materials_set`. */
+  /**
+   * These parts of the materials of the version in force are new: each part given replaces the whole part. Answered by
+   * `materials_set`.
+   */
   | { readonly kind: "materials"; readonly number: number; readonly materials: Partial<Materials> }
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "reopen_logs" };

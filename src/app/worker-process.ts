@@ -47,8 +47,9 @@ export class WorkerProcess {
   /** Versions prepared and in force there; 0 = none yet. */
   preparedVersion = 0;
   version = 0;
-  /** Number of the newest materials sent to it (`MaterialsSource`). */
+  /** Number of the materials that its version in force has, and of those it was prepared with (`MaterialsSource`). */
   materialsNumber = 0;
+  preparedMaterials = 0;
   /** Last heartbeat seen, and how many looks ago it changed (`workers.ts`). */
   heartbeat = 0;
   silentLooks = 0;
