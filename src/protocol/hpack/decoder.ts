@@ -31,8 +31,8 @@ export const FIRST_TABLE_BYTES = 4096;
 /** Of a note: what concerns the name, and so holds for other values of it too. */
 export const NAME_NOTE = 0xff;
 
-/** Longer integers mean nothing that could be true: a block is far smaller, and so is a table. */
-const MAX_INTEGER = 2 ** 28;
+/** Four bytes behind the prefix, so 2^28: a block is far smaller, and so is a table. */
+const MAX_UNIT = 128 ** 3;
 const INDEXED = 0x80;
 const WITH_INDEXING = 0x40;
 const SIZE_UPDATE = 0x20;
@@ -233,10 +233,10 @@ export class HpackDecoder {
     const block = this.#block;
     let value = (block[this.#at++] as number) & mask;
     if (value < mask) return value;
-    for (let unit = 1; this.#at < this.#end && unit < MAX_INTEGER; unit *= 128) {
+    for (let unit = 1; this.#at < this.#end && unit <= MAX_UNIT; unit *= 128) {
       const byte = block[this.#at++] as number;
       value += (byte & 0x7f) * unit;
-      if (byte < 0x80) return value < MAX_INTEGER ? value : this.#failure("integer too large");
+      if (byte < 0x80) return value;
     }
     return this.#failure("integer too large, or cut");
   }
