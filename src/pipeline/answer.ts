@@ -13,6 +13,7 @@ import { reasonOf } from "../protocol/reasons.table.ts";
 import { applyEdits, type CompiledEdits } from "../route/edits.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { grpcAnswer, isGrpc } from "./grpc.ts";
+import { grpcWebType } from "./grpc-web.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { LocalAnswer, Planned, Site } from "./plan.ts";
 
@@ -37,6 +38,7 @@ export function answer(exchange: Planned): NextOf<"answer"> {
 
 function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   const { plan, status, downstream } = exchange;
+  plan.web?.answer(exchange);
   const edits = plan.route?.responseEdits;
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
   if (!exchange.responseFields.has(DATE)) exchange.sentAdded = dateLine(exchange);
@@ -79,7 +81,8 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
   exchange.reason = reasonOf(status);
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304 && body.length > 0;
   exchange.sentBodyKind = hasBody ? BODY_LENGTH : BODY_NONE;
-  const hasLength = status !== 204 && status !== 304 && local.standsFor === undefined;
+  const isWhole = local.standsFor !== undefined && exchange.isHttp2; // a head that is all has no length to say
+  const hasLength = status !== 204 && status !== 304 && !isWhole;
   exchange.sentBodyLength = hasLength ? body.length : -1;
   exchange.first = hasBody ? body : undefined;
   exchange.firstStart = 0;
@@ -97,7 +100,8 @@ function shouldAwaitRequest(exchange: Planned): boolean {
 
 function errorFor(exchange: Planned, failure: Failure): LocalAnswer {
   const { plan } = exchange;
-  if (isGrpc(exchange)) return grpcAnswer(failure, exchange.requestId);
+  const grpcType = isGrpc(exchange) ? "application/grpc" : grpcWebType(exchange.requestFields);
+  if (grpcType !== undefined) return grpcAnswer(failure, exchange.requestId, grpcType);
   const accept = exchange.requestFields.joined(ACCEPT);
   const page = errorAnswer(failure.status, exchange.requestId, accept, plan.route?.errorPages);
   const lines =

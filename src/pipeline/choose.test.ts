@@ -12,6 +12,7 @@ function group(flags: readonly ("used" | "backup" | "out")[]): UpstreamGroup {
       flags.map(() => ({ weight: 1 })),
       0,
     ),
+    isHttp2: false,
     eligible: Uint8Array.from(flags, (flag) => Number(flag === "used")),
     backups: Uint8Array.from(flags, (flag) => Number(flag === "backup")),
   };

@@ -85,7 +85,14 @@ function compileUpstream(
     upstream.balance === "random"
       ? random(upstream.endpoints)
       : roundRobin(upstream.endpoints, services.worker);
-  return { name: upstream.name, endpoints, policy, eligible: isUsed(false), backups: isUsed(true) };
+  return {
+    name: upstream.name,
+    endpoints,
+    policy,
+    isHttp2: upstream.protocol === "h2" || upstream.protocol === "h2c",
+    eligible: isUsed(false),
+    backups: isUsed(true),
+  };
 }
 
 function compileRoute(

@@ -14,6 +14,7 @@ import { applyEdits } from "../route/edits.ts";
 import { clock } from "../transport/clock.ts";
 import { certificateLines } from "./client-certificate.ts";
 import { grpcTimeoutLine, grpcTimeoutMs } from "./grpc.ts";
+import { GrpcWeb, grpcWebType } from "./grpc-web.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Endpoint, Planned, Route, Site } from "./plan.ts";
 
@@ -85,6 +86,15 @@ function compose(exchange: Planned, route: Route, endpoint: Endpoint): void {
   exchange.upstreamTarget = targetOf(exchange, route);
   if (exchange.requestFields.has(TE)) exchange.takesTrailers = takesTrailers(exchange);
   composeFields(exchange, route, endpoint.name);
+  if (exchange.plan.upstream?.isHttp2 === true) translateWeb(exchange);
+}
+
+/** An endpoint that speaks gRPC is not asked to know what browsers make of it. */
+function translateWeb(exchange: Planned): void {
+  const type = grpcWebType(exchange.requestFields);
+  if (type === undefined) return;
+  exchange.plan.web = new GrpcWeb(type);
+  exchange.upstreamAdded += exchange.plan.web.compose(exchange);
 }
 
 /** TE names what this hop takes (RFC 9110 §10.1.4): it is said again on the next, never copied. */

@@ -51,7 +51,7 @@ describe("failures in gRPC's words", () => {
   ];
   for (const [code, status] of rows) {
     test(`${code} is ${status}`, () => {
-      const answer = grpcAnswer(fail(code, "10.0.0.1 said no"), "abc");
+      const answer = grpcAnswer(fail(code, "10.0.0.1 said no"), "abc", "application/grpc");
       const lines = Object.fromEntries(pairsOfLines(answer.lines));
       expect([answer.status, lines["grpc-status"], answer.body.length]).toEqual([200, String(status), 0]);
       expect([lines["Content-Type"], answer.standsFor]).toEqual(["application/grpc", fail(code).status]);
@@ -59,7 +59,7 @@ describe("failures in gRPC's words", () => {
     });
   }
   test("a message holds printable ASCII, the rest and % percent-encoded", () => {
-    const { lines } = grpcAnswer(fail("no_route"), "50%\u00e9\n");
+    const { lines } = grpcAnswer(fail("no_route"), "50%\u00e9\n", "application/grpc");
     expect(Object.fromEntries(pairsOfLines(lines))["grpc-message"]).toEndWith("50%25%C3%A9%0A)");
   });
 });

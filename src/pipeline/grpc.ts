@@ -4,7 +4,8 @@
  * why    a gRPC client that gets an HTTP error guesses what it means; told in its own words, it knows whether to try
  *        again and what to log
  * out    an answer of one head ("Trailers-Only") with status 200, `grpc-status` and `grpc-message`; deadlines in ms
- * rule   only over HTTP/2, which gRPC needs; over HTTP/1 such a request is one like any other
+ * rule   only over HTTP/2, which gRPC needs; over HTTP/1 such a request is one like any other. gRPC-Web clients read
+ *        the same answer, under their own type, over either
  * spec   gRPC over HTTP2 (PROTOCOL-HTTP2.md): Timeout, Trailers-Only, Status-Message; http-grpc-status-mapping.md
  */
 import type { Failure, FailureCode } from "../core/failure.ts";
@@ -54,11 +55,11 @@ export function isGrpc(exchange: Planned): boolean {
 }
 
 /** The failure in gRPC's words; says as little of the inside as an HTTP error does. */
-export function grpcAnswer({ code, status }: Failure, requestId: string): LocalAnswer {
+export function grpcAnswer({ code, status }: Failure, requestId: string, type: string): LocalAnswer {
   const grpcStatus = STATUS_BY_CODE[code] ?? STATUS_BY_HTTP[status] ?? UNKNOWN;
   const message = encodeMessage(`${status} ${reasonOf(status)} (request id ${requestId})`);
   const lines =
-    "Content-Type: application/grpc\r\n" +
+    `Content-Type: ${type}\r\n` +
     `grpc-status: ${grpcStatus}\r\ngrpc-message: ${message}\r\nX-Request-Id: ${requestId}\r\n`;
   return { status: OK_HTTP_STATUS, lines, body: NO_BODY, standsFor: status };
 }

@@ -36,8 +36,11 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
 
   requestBody(exchange: Exchange, bytes: Buffer): void {
     const { upstream } = exchange;
+    const { web } = (exchange as Planned).plan;
+    const sent = web === undefined ? bytes : web.request(bytes);
     // without an upstream the answer is under way already: the rest of the body is read and forgotten
-    if (upstream !== undefined && !upstream.sendBody(bytes)) exchange.downstream.pauseRequest(exchange);
+    if (upstream === undefined || sent.length === 0) return;
+    if (!upstream.sendBody(sent)) exchange.downstream.pauseRequest(exchange);
   }
 
   requestEnd(exchange: Exchange, trailers: string): void {
@@ -98,11 +101,17 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   }
 
   responseBody(exchange: Exchange, bytes: Buffer): void {
-    if (!exchange.downstream.sendBody(exchange, bytes)) exchange.upstream?.pauseResponse();
+    const { web } = (exchange as Planned).plan;
+    const sent = web === undefined ? bytes : web.response(bytes);
+    if (!exchange.downstream.sendBody(exchange, sent)) exchange.upstream?.pauseResponse();
   }
 
   responseEnd(exchange: Exchange, trailers: string): void {
-    exchange.downstream.sendEnd(exchange, trailers);
+    const { web } = (exchange as Planned).plan;
+    if (web?.isAnswered === true) {
+      exchange.downstream.sendBody(exchange, web.end(trailers));
+      exchange.downstream.sendEnd(exchange, "");
+    } else exchange.downstream.sendEnd(exchange, trailers);
   }
 
   upstreamDrained(exchange: Exchange): void {

@@ -17,6 +17,7 @@ import type { Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exch
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { ErrorPages } from "./error-answer.ts";
+import type { GrpcWeb } from "./grpc-web.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
 export interface ToHttps {
@@ -66,6 +67,8 @@ export interface UpstreamGroup {
   readonly name: string;
   readonly endpoints: readonly Endpoint[];
   readonly policy: Policy;
+  /** Its endpoints speak HTTP/2 and nothing else. */
+  readonly isHttp2: boolean;
   /** 1 for each endpoint that may be used first. */
   readonly eligible: Uint8Array;
   /** 1 for each endpoint that may be used when none of the others can. */
@@ -123,6 +126,8 @@ export class Plan {
   isComposed = false;
   /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
+  /** The client speaks gRPC-Web and the endpoint gRPC: bodies are turned from one into the other. */
+  web: GrpcWeb | undefined;
   /** The response is complete with the bytes that came with its head. */
   isEnd = false;
   /** The whole response was handed to the kernel. */

@@ -13,6 +13,7 @@ function attempted(parts: Partial<Planned> = {}, endpoints = ENDPOINTS): Planned
     name: "app",
     endpoints,
     policy: { pick: () => 0 },
+    isHttp2: false,
     eligible: new Uint8Array(endpoints.length).fill(1),
     backups: new Uint8Array(endpoints.length),
   };

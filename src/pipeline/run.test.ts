@@ -79,6 +79,7 @@ test("phases that go round and round are stopped", () => {
     name: "app",
     endpoints: [{ name: "a", pool: undefined as never }],
     policy: { pick: () => 0 },
+    isHttp2: false,
     eligible: Uint8Array.from([1]),
     backups: Uint8Array.from([0]),
   };
