@@ -24,7 +24,7 @@ const UNDERSCORED = FAMILY_IDS.underscored;
 /** Names to tell apart; those with an id of their own stand at it. */
 const ROWS: readonly string[] = [...KNOWN_NAMES, ...CERTIFICATE_NAMES];
 const ROW_BYTES: readonly Uint8Array[] = ROWS.map((name) => new TextEncoder().encode(name));
-const ROW_IDS = Uint8Array.from(ROWS, (_, row) => (row < KNOWN_NAMES.length ? row : CERTIFICATE));
+const OWN_IDS = KNOWN_NAMES.length;
 /** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
 const FOLDED: ReadonlySet<string> = new Set(FOLDED_NAMES);
 const IS_FOLDED = Uint8Array.from(ROWS, (name) => (FOLDED.has(name) ? 1 : 0));
@@ -79,7 +79,7 @@ export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number
   for (let at = 0; at < length; at++) {
     if (LOWER[bytes[start + at] as number] !== name[at]) return foldedId(bytes, start, row);
   }
-  return ROW_IDS[row] as number;
+  return row < OWN_IDS ? row : CERTIFICATE;
 }
 
 /** UNDERSCORED when the bytes are the name of a row that is folded, but for underscores; else ID_UNKNOWN. */
@@ -94,7 +94,7 @@ function foldedId(bytes: Uint8Array, start: number, row: number): number {
   return UNDERSCORED;
 }
 
-const IDS = new Map<string, number>(ROWS.map((name, row) => [name, ROW_IDS[row] as number]));
+const IDS = new Map<string, number>(ROWS.map((name, row) => [name, row < OWN_IDS ? row : CERTIFICATE]));
 
 /** Id of a lower-case name, or ID_UNKNOWN: what `fieldIdAt` says of its bytes. */
 export function fieldIdOf(lowerName: string): number {
