@@ -37,7 +37,7 @@ export const onePort = (plan: Partial<TestPlan> = {}): TestPlan => ({
   ...plan,
 });
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 20_000;
 
 export class Control {
   readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
@@ -143,7 +143,9 @@ export class Control {
 
   /** Waits for its end by itself. */
   async exited(): Promise<number> {
-    return await within(this.child.exited, WAIT_MS, "control to end");
+    return await within(this.child.exited, WAIT_MS, "control to end").catch((error: unknown) => {
+      throw new Error(`${String(error)}\nwhat it said:\n${this.#stderr}`);
+    });
   }
 
   async stop(): Promise<number> {

@@ -237,7 +237,10 @@ test("reloads asked for during a reload become one", async () => {
 async function upgrade(weir: Control): Promise<void> {
   const { pid } = await weir.status();
   process.kill(pid, "SIGUSR2");
-  await eventually(async () => (await weir.status()).pid !== pid, 15_000, "the next generation");
+  const isNext = async () => (await weir.status()).pid !== pid;
+  await eventually(isNext, 20_000, "the next generation").catch((error: unknown) => {
+    throw new Error(`${String(error)}\nwhat it said:\n${weir.stderr}`);
+  });
   await look(weir);
 }
 
