@@ -138,7 +138,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     else if (this.connection.activeStreams === 0) this.#stop(NO_ERROR);
   }
 
-  /** The worker or the listener is leaving: told now, meant a moment later. */
+  /** The worker or the listener is leaving, or this connection has served enough: told now, meant a moment later. */
   leave(): void {
     if (this.#isStopped || this.#isLeavingSaid) return;
     this.#isLeavingSaid = true;
@@ -170,8 +170,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     else if (limits.bodyBytes > 0 && exchange.requestBodyLength > limits.bodyBytes) {
       exchange.failure = fail("body_too_large", `${exchange.requestBodyLength} bytes declared`);
     }
-    if (limits.requestsPerConnection > 0 && this.#requests >= limits.requestsPerConnection)
-      this.connection.goaway();
+    if (limits.requestsPerConnection > 0 && this.#requests >= limits.requestsPerConnection) this.leave();
     (stream.session as H2ServerStream).begin();
   }
 
