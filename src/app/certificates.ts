@@ -16,8 +16,8 @@ import {
 import { type Draft, MaterialsBoard } from "../control/materials.ts";
 import { StandIns } from "../control/self-signed.ts";
 import type { ServedCertificate } from "../observe/registry.ts";
-import type { CertificateFacts } from "../tls/certificate.ts";
-import type { Log } from "./log.ts";
+import { ageFlaw, type CertificateFacts } from "../tls/certificate.ts";
+import type { Level, Log } from "./log.ts";
 
 /** A checked configuration with where it was written. */
 export interface Located {
@@ -42,13 +42,18 @@ export interface CertificatesOptions {
 
 /** A swap takes two looks: a person who replaced a certificate sees it in use before wondering. */
 const LOOK_MS = 1000;
+/** What nobody reads from a metric is said in the log, once a day. */
+const AGE_LOOK_MS = 86_400_000;
+/** A thousand certificates may change at once: enough lines to know what is going on. */
+const MAX_LINES = 20;
+const MAX_PROBLEMS = 100;
 
 export class Certificates {
   readonly board: MaterialsBoard;
   readonly #log: Log;
   readonly #files = new CertificateFiles();
   readonly #standIns = new StandIns();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
 
   constructor({ log, send }: CertificatesOptions) {
     this.#log = log;
@@ -74,7 +79,7 @@ export class Certificates {
     const loading = this.#files.load(located.config, nowMs);
     const standIns = await this.#standIns.of(located.config, nowMs);
     const draft = this.board.draft({ ...loading.materials, standIns });
-    return { loading, draft, problems: loading.problems.map((problem) => problemAt(problem, located)) };
+    return { loading, draft, problems: problemsAt(loading.problems, located) };
   }
 
   /** Their configuration is in force from now on. */
@@ -82,7 +87,9 @@ export class Certificates {
     this.#files.adopt(loading);
     this.board.adopt(draft);
     this.#tellStandIns();
-    this.#timer ??= setInterval(() => this.look(), LOOK_MS);
+    if (this.#timers.length > 0) return;
+    this.#timers.push(setInterval(() => this.look(), LOOK_MS));
+    this.#timers.push(setInterval(() => this.#tellAges(), AGE_LOOK_MS));
   }
 
   /** Looks whether files have changed. */
@@ -93,18 +100,32 @@ export class Certificates {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
   }
 
   async #take({ materials, replaced, failures }: Changes): Promise<void> {
-    for (const { message, hint } of failures) {
-      this.#log("error", "certificates", `${message}; the one before goes on. ${hint}`);
-    }
+    const accidents = failures.map(({ message, hint }) => `${message}; the one before goes on. ${hint}`);
+    this.#tell("error", accidents);
     await this.board.setFiles(materials);
-    for (const { file, facts } of replaced) {
-      const what = facts === undefined ? "" : `: ${factsText(facts)}`;
-      this.#log("info", "certificates", `${file} was replaced and is in use${what}`);
-    }
+    const taken = replaced.map(({ file, facts }) => {
+      return `${file} was replaced and is in use${facts === undefined ? "" : `: ${factsText(facts)}`}`;
+    });
+    this.#tell("info", taken);
+  }
+
+  /** ACME looks after its own. */
+  #tellAges(): void {
+    const lines = this.board.rows().flatMap(({ offer, facts }) => {
+      const age = facts === undefined || offer.source !== "file" ? undefined : ageFlaw(facts, Date.now());
+      return age === undefined ? [] : [`${offer.origin}: ${age.message}. ${age.hint}`];
+    });
+    this.#tell("warn", lines);
+  }
+
+  #tell(level: Level, lines: readonly string[]): void {
+    for (const line of lines.slice(0, MAX_LINES)) this.#log(level, "certificates", line);
+    const hidden = lines.length - MAX_LINES;
+    if (hidden > 0) this.#log(level, "certificates", `… and ${hidden} more; weir status --json has all`);
   }
 
   #tellStandIns(): void {
@@ -119,11 +140,23 @@ export class Certificates {
 /** Problems of the files that a configuration names, for who only checks: what we may not read is no error then. */
 export function checkFiles(located: Located): Problem[] {
   const { problems } = new CertificateFiles().load(located.config, Date.now());
-  return problems.map((problem) => {
-    if (!problem.isDenied) return problemAt(problem, located);
+  const judged = problems.map((problem): FileProblem => {
+    if (!problem.isDenied) return problem;
     const hint = "It was not checked; the user that starts Weir must be able to read it.";
-    return problemAt({ ...problem, severity: "warning", hint }, located);
+    return { ...problem, severity: "warning", hint };
   });
+  return problemsAt(judged, located);
+}
+
+/** In the order of the configuration; of very many, errors before warnings. */
+function problemsAt(problems: readonly FileProblem[], located: Located): Problem[] {
+  const hidden = problems.length - MAX_PROBLEMS;
+  if (hidden <= 0) return problems.map((problem) => problemAt(problem, located));
+  const errorsFirst = problems.toSorted((a, b) => a.severity.localeCompare(b.severity));
+  const shown = errorsFirst.slice(0, MAX_PROBLEMS).map((problem) => problemAt(problem, located));
+  const severity = errorsFirst[MAX_PROBLEMS]?.severity ?? "warning";
+  const message = `${hidden} more problems with certificates are not shown`;
+  return [...shown, problemAt({ place: [], message, hint: undefined, severity, isDenied: false }, located)];
 }
 
 function problemAt({ place, message, hint, severity }: FileProblem, { file, locate }: Located): Problem {

@@ -21,7 +21,7 @@ import { readUnit, stampOf, type Unit, type UnitContent, type UnitFailure, units
 export interface FileProblem {
   readonly place: Path;
   readonly message: string;
-  readonly hint: string;
+  readonly hint: string | undefined;
   readonly severity: "error" | "warning";
   /** The user who looks may not read it; the one who starts Weir may. */
   readonly isDenied: boolean;
@@ -167,9 +167,9 @@ const nameOf = ({ kind, file, keyFile }: Unit) => `${kind}\0${file}\0${keyFile ?
 
 /** A file that may not be read is an error all the same; whoever only checks can make less of it. */
 function failureProblems(failure: UnitFailure, nowMs: number): FileProblem[] {
-  const { place, file, message, hint, isDenied, facts } = failure;
+  const { unit, place, message, hint, isDenied, facts } = failure;
   const problem: FileProblem = { place, message, hint, severity: "error", isDenied };
-  return facts === undefined ? [problem] : [problem, ...factProblems(facts, place, file, nowMs)];
+  return facts === undefined ? [problem] : [problem, ...factProblems(facts, unit.place, unit.file, nowMs)];
 }
 
 function factProblems(facts: CertificateFacts, place: Path, file: string, nowMs: number): FileProblem[] {

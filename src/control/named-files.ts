@@ -32,9 +32,9 @@ export interface Unit {
 }
 
 export interface UnitFailure {
+  readonly unit: Unit;
   /** Where the configuration names the file that is to blame. */
   readonly place: Path;
-  readonly file: string;
   readonly message: string;
   readonly hint: string;
   /** True when we may not read it: another user may. */
@@ -135,7 +135,7 @@ function fail(unit: Unit, part: "cert" | "key", reason: Flaw | Refusal): UnitFai
   const isPair = unit.kind === "pair";
   const file = part === "key" ? (unit.keyFile ?? unit.file) : unit.file;
   const place = isPair ? [...unit.place, part] : unit.place;
-  return { place, file, message: `${file}: ${message}`, hint, isDenied, facts: undefined };
+  return { unit, place, message: `${file}: ${message}`, hint, isDenied, facts: undefined };
 }
 
 interface Refusal extends Flaw {
