@@ -51,7 +51,9 @@ function joinRecords(bytes: Buffer): Buffer | undefined {
   let at = 0;
   let have = 0;
   while (at < bytes.length && have < messageBytes(parts[0])) {
-    if (bytes[at] !== HANDSHAKE_RECORD || (bytes[at + 1] ?? 3) !== 3) return undefined;
+    const isHandshake = bytes[at] === HANDSHAKE_RECORD && (bytes[at + 1] ?? 3) === 3;
+    if (!isHandshake && parts.length === 0) return undefined;
+    if (!isHandshake) break;
     if (at + RECORD_HEADER > bytes.length) break;
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0) return undefined;
