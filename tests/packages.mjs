@@ -11,12 +11,14 @@ import { delimiter, join } from "node:path";
 /** @type {readonly { program: string, package: string, purpose: string, for: readonly ("test" | "bench")[] }[]} */
 export const PACKAGES = [
   { program: "curl", package: "curl", purpose: "an independent HTTP client", for: ["test"] },
+  { program: "openssl", package: "openssl", purpose: "makes certificates as people do", for: ["test"] },
   { program: "ss", package: "iproute2", purpose: "shows what the kernel knows of a socket", for: ["test"] },
   { program: "slowhttptest", package: "slowhttptest", purpose: "slow clients in numbers", for: ["test"] },
+  { program: "nghttp", package: "nghttp2-client", purpose: "an independent HTTP/2 client", for: ["test"] },
+  { program: "h2load", package: "nghttp2-client", purpose: "HTTP/2 load", for: ["test", "bench"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },
-  { program: "h2load", package: "nghttp2-client", purpose: "HTTP/2 load for the benchmarks", for: ["bench"] },
   { program: "taskset", package: "util-linux", purpose: "pins processes to cores", for: ["bench"] },
 ];
 

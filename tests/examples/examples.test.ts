@@ -2,15 +2,21 @@
  * Every example starts as it is, and does what its README promises.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { type ClientHttp2Session, connect as h2Connect } from "node:http2";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as tlsConnect } from "node:tls";
+import { askGreeter } from "../../examples/grpc/greeter.ts";
 import type { Explanation } from "../../src/cli/explain-plan.ts";
 import { ROOT, weir } from "../cli/program.ts";
-import { type Example, startExample } from "./example.ts";
+import { needs } from "../support/tools.ts";
+import { type Example, startExample, writeCertificates } from "./example.ts";
 
 const FOLDER = join(ROOT, "examples");
 const names = readdirSync(FOLDER, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
+  .filter((entry) => entry.isDirectory() && entry.name !== "certs")
   .map((entry) => entry.name);
 const fileOf = (name: string) =>
   join(FOLDER, name, existsSync(join(FOLDER, name, "weir.yaml")) ? "weir.yaml" : "weir.config.ts");
@@ -36,10 +42,28 @@ function example(name: string, body: (running: () => Example) => void): void {
   });
 }
 
+const made = mkdtempSync(join(tmpdir(), "weir-example-certs-"));
+const CERTS = join(made, "certs");
+beforeAll(() => writeCertificates(CERTS));
+afterAll(() => rmSync(made, { recursive: true }));
+
+test.skipIf(!needs("openssl"))("certificates.sh makes the files that the examples name", async () => {
+  const folder = join(made, "by-openssl");
+  const child = Bun.spawn(["sh", join(FOLDER, "certificates.sh"), folder], { stderr: "inherit" });
+  expect(await child.exited).toBe(0);
+  expect(readdirSync(folder)).toEqual(expect.arrayContaining(readdirSync(CERTS)));
+  for (const name of ["tls", "client-certificates"]) {
+    const env = { ...process.env, CERTS: folder };
+    expect(await weir(["check", "-c", fileOf(name)], { env })).toMatchObject({ code: 0, err: "" });
+  }
+  const alice = new X509Certificate(readFileSync(join(folder, "alice.crt")));
+  expect(alice.verify(new X509Certificate(readFileSync(join(folder, "ca.crt"))).publicKey)).toBeTrue();
+});
+
 describe.each(names)("%s", (name) => {
-  test("is right as it is, without any environment", async () => {
+  test("is right as it is, with no more of an environment than certificates", async () => {
     const { PATH } = process.env;
-    const run = await weir(["check", "-c", fileOf(name)], { env: { PATH } });
+    const run = await weir(["check", "-c", fileOf(name)], { env: { PATH, CERTS } });
     expect(run).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^ok: /) });
   });
 
@@ -281,6 +305,115 @@ example("unix-sockets", (running) => {
     const unix = join(running().folder, "weir-example.sock");
     expect((await running().get("/", { target: { unix } })).body).toContain("origin unix");
     expect((await running().get("/")).body).toContain("origin unix");
+  });
+});
+
+/** Over TLS, by the name that is asked for; `localhost` and all below are this machine. */
+function secure(running: Example, url: string, tls: object = {}): Promise<Response> {
+  return fetch(url, { redirect: "manual", tls: { ca: running.caPem, ...tls } });
+}
+
+/** The leaf that a client is shown for this server name. */
+function shownFor(running: Example, servername: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { host: "127.0.0.1", port: running.httpsPort, servername, ca: running.caPem };
+    const socket = tlsConnect(options, () => {
+      resolve(socket.getPeerX509Certificate()?.subjectAltName ?? "");
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
+
+example("tls", (running) => {
+  test("plain http is sent to https, path and query included", async () => {
+    const answer = await running().get("/x?y=1");
+    const to = `https://localhost:${running().httpsPort}/x?y=1`;
+    expect([answer.status, answer.field("location")]).toEqual([308, to]);
+  });
+
+  test("each name gets its certificate, and its routes", async () => {
+    expect(await shownFor(running(), "shop.localhost")).toBe("DNS:shop.localhost");
+    expect(await shownFor(running(), "localhost")).toBe("DNS:localhost");
+    const answer = await secure(running(), `https://localhost:${running().httpsPort}/`);
+    expect(await answer.text()).toContain("x-forwarded-proto: https\n");
+    expect(answer.headers.get("strict-transport-security")).toBe("max-age=300");
+  });
+
+  test("weir explain says which certificate a name gets", async () => {
+    const url = `https://shop.localhost:${running().httpsPort}/`;
+    const env = { ...process.env, ...running().env };
+    const { out } = await weir(["explain", "-c", fileOf("tls"), "GET", url, "--json"], { env });
+    const { tls, route } = JSON.parse(out) as Explanation;
+    expect(tls?.certificates.map(({ names }) => names)).toEqual([["shop.localhost"]]);
+    expect(route).toBe("shop");
+  });
+});
+
+example("client-certificates", (running) => {
+  const admin = () => `https://localhost:${running().port}/admin`;
+  const alice = () => {
+    const at = (name: string) => readFileSync(join(running().folder, "certs", name), "utf8");
+    return { cert: at("alice.crt"), key: at("alice.key") };
+  };
+
+  test("without one, everything but /admin can be reached", async () => {
+    expect((await secure(running(), `https://localhost:${running().port}/`)).status).toBe(200);
+    expect((await secure(running(), `${admin()}/x`)).status).toBe(403);
+  });
+
+  test("with one, the application is told who comes", async () => {
+    const answer = await secure(running(), `${admin()}/x`, alice());
+    expect(await answer.text()).toContain("x-client-cert-subject: CN=alice,O=Example\n");
+    expect(await (await secure(running(), `${admin()}/keys`, alice())).text()).toBe("hello, alice\n");
+  });
+});
+
+example("http2", (running) => {
+  test("clients speak HTTP/2, many requests at once on one connection", async () => {
+    const session = h2Connect(`https://localhost:${running().port}`, { ca: running().caPem });
+    try {
+      const asked = Array.from({ length: 20 }, (_, at) => h2Get(session, `/${at}`));
+      const bodies = await Promise.all(asked);
+      for (const [at, body] of bodies.entries()) expect(body).toContain(`GET /${at} arrived`);
+      expect(bodies[0]).toContain("via: 2.0 weir\n");
+    } finally {
+      session.destroy();
+    }
+  });
+
+  test("and HTTP/1.1 when they like", async () => {
+    const answer = await secure(running(), `https://localhost:${running().port}/`);
+    expect(await answer.text()).toContain("via: 1.1 weir\n");
+  });
+});
+
+function h2Get(session: ClientHttp2Session, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":path": path });
+    let body = "";
+    stream.setEncoding("utf8");
+    stream.on("data", (text: string) => {
+      body += text;
+    });
+    stream.on("end", () => resolve(body));
+    stream.on("error", reject);
+  });
+}
+
+example("grpc", (running) => {
+  test("calls and streams pass", async () => {
+    expect(await askGreeter(`127.0.0.1:${running().port}`, "anna")).toEqual([
+      "hello, anna",
+      "1 for anna",
+      "2 for anna",
+      "3 for anna",
+    ]);
+  });
+
+  test("an error of the service is the client's, with its details", async () => {
+    const refused = askGreeter(`127.0.0.1:${running().port}`, "");
+    await expect(refused).rejects.toMatchObject({ code: 3, details: "who?" });
   });
 });
 
