@@ -16,6 +16,7 @@ export const PACKAGES = [
   { program: "slowhttptest", package: "slowhttptest", purpose: "slow clients in numbers", for: ["test"] },
   { program: "nghttp", package: "nghttp2-client", purpose: "an independent HTTP/2 client", for: ["test"] },
   { program: "h2load", package: "nghttp2-client", purpose: "HTTP/2 load", for: ["test", "bench"] },
+  { program: "pebble", package: "pebble", purpose: "an ACME authority for tests", for: ["test"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },

@@ -1,6 +1,9 @@
 /**
  * Campaigns: which there are, at which size, and what counts as failed.
  */
+import { runGrpc, type Security } from "../../tests/campaign/grpc.ts";
+import { judge, runAbuse } from "../../tests/campaign/h2-abuse.ts";
+import { ATTACKS } from "../../tests/campaign/h2-attacks.table.ts";
 import { runNoLeak } from "../../tests/campaign/no-leak.ts";
 import { runNothingLost } from "../../tests/campaign/nothing-lost.ts";
 
@@ -51,7 +54,36 @@ async function noLeak(say: Say): Promise<readonly string[]> {
   ];
 }
 
+const ATTACK_SEC = 30;
+const DECENT_PER_SEC = 200;
+
+async function abuse(say: Say): Promise<readonly string[]> {
+  const options = { attacks: ATTACKS, seconds: ATTACK_SEC, ratePerSec: DECENT_PER_SEC, say };
+  const results = await runAbuse(options);
+  return results.flatMap((result, index) => {
+    const what = ATTACKS[index];
+    return what === undefined ? [] : judge(what, result, true);
+  });
+}
+
+async function grpc(say: Say): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const ways: readonly Security[] = ["h2c", "tls"];
+  for (const front of ways) {
+    for (const upstream of ways) {
+      const report = await runGrpc({ front, upstream, unary: 10_000, streams: 1000, lanes: 50, say });
+      const where = `${front} to ${upstream}`;
+      problems.push(...report.wrong.slice(0, 10).map((text) => `${where}: ${text}`));
+      if (report.leftAtServer > 0)
+        problems.push(`${where}: ${report.leftAtServer} calls are still at the server`);
+    }
+  }
+  return problems;
+}
+
 export const CAMPAIGNS: readonly Campaign[] = [
   { name: "nothing-lost", run: nothingLost },
   { name: "no-leak", run: noLeak },
+  { name: "abuse", run: abuse },
+  { name: "grpc", run: grpc },
 ];

@@ -68,11 +68,11 @@ const STARTING: readonly Rule[] = [
     rule: "a client's preface in single bytes is taken",
     begins: false,
     async act(peer) {
-      for (const byte of Buffer.concat([PREFACE, settings()])) {
+      for (const byte of PREFACE) {
         peer.send(Uint8Array.of(byte));
         await Bun.sleep(0);
       }
-      peer.send(headers(1, get(peer)));
+      peer.send(settings(), headers(1, get(peer)));
     },
     outcome: answered(1),
   },
