@@ -6,7 +6,7 @@
  */
 import type { AcmeConfig } from "../config/config.ts";
 import type { Offer } from "../control/materials.ts";
-import { backoffMs, type RenewalWindow, renewAtMs } from "./renewal.ts";
+import { backoffMs, pollMs, type RenewalWindow, renewAtMs, restMs } from "./renewal.ts";
 import type { Folder } from "./storage-folder/folder.ts";
 import type { StoredCertificate } from "./storage-folder/storage.ts";
 import type { Timing } from "./timing.ts";
@@ -107,12 +107,12 @@ export class Job {
     this.#adviceAtMs = nextAtMs;
   }
 
-  succeeded(stored: StoredCertificate, nextAdviceAtMs: number): void {
+  succeeded(stored: StoredCertificate, nowMs: number): void {
     this.#stored = stored;
     this.#readAtMs = this.folder.storage.writtenAtMs(this.name);
     this.#window = undefined;
-    this.#adviceAtMs = nextAdviceAtMs;
-    this.#retryAtMs = 0;
+    this.#adviceAtMs = nowMs + pollMs(0);
+    this.#retryAtMs = nowMs + restMs(stored.issued.facts.notAfterMs - nowMs);
     this.failures = 0;
     this.lastError = undefined;
     this.isWanted = false;

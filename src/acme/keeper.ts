@@ -307,7 +307,7 @@ export class CertificateKeeper {
 
   #succeeded(job: Job, stored: StoredCertificate): void {
     this.#issuedCount++;
-    job.succeeded(stored, this.#timing.nowMs() + pollMs(0));
+    job.succeeded(stored, this.#timing.nowMs());
     const { notAfterMs } = stored.issued.facts;
     const renewal = dateText(job.renewsAtMs() ?? notAfterMs);
     const text = `certificate from ${stored.authority}, valid until ${dateText(notAfterMs)}, to be renewed ${renewal}`;

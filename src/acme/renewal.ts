@@ -54,6 +54,14 @@ export function backoffMs(failures: number, chance: number, leftMs: number | und
   return LEAST_DELAY_MS + chance * (ceiling - LEAST_DELAY_MS);
 }
 
+/**
+ * How long a new certificate is left alone, whatever its dates say: with a wrong clock here or there it could be due
+ * for renewal the moment it comes, and the next one too.
+ */
+export function restMs(leftMs: number): number {
+  return Math.min(DAY_MS, Math.max(MINUTE_MS, leftMs / 4));
+}
+
 /** How long an answer about renewal holds. */
 export function pollMs(retryAfter: number): number {
   if (retryAfter === 0) return DEFAULT_POLL_MS;

@@ -36,6 +36,8 @@ export interface IssueOptions {
   /** False: only the common name tells the name. */
   readonly hasAlternativeNames?: boolean;
   readonly hash?: "SHA-1" | "SHA-256";
+  /** Somebody else's key, as an authority gets it in a request: `key` is then of no use. */
+  readonly publicKey?: CryptoKey;
 }
 
 export interface Issued {
@@ -101,7 +103,7 @@ async function issue(signer: Signer, options: IssueOptions): Promise<Issued> {
     issuer: signer.name,
     notBefore: new Date(Date.now() - DAY_MS + Math.min(0, days) * DAY_MS),
     notAfter: new Date(Date.now() + days * DAY_MS),
-    publicKey: keys.publicKey,
+    publicKey: options.publicKey ?? keys.publicKey,
     signingKey: signer.keys.privateKey,
     signingAlgorithm: { ...SIGNING, hash },
     extensions: await leafExtensions(signer, keys, options),
