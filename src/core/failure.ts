@@ -62,6 +62,7 @@ const ROWS = {
   stream_refused:             ["upstream",   503, "same",  "debug", "the endpoint did not process the stream (REFUSED_STREAM or GOAWAY)"],
   h2_response:                ["upstream",   502, "never", "warn",  "the endpoint broke HTTP/2"],
   upgrade_unasked:            ["upstream",   502, "never", "warn",  "101 to a request that asked for no such upgrade"],
+  upgrade_unsupported:        ["upstream",   502, "never", "warn",  "the endpoint speaks HTTP/2 and takes no WebSockets over it (RFC 8441)"],
   too_many_connections:       ["local",      503, "never", "warn",  "limits.connections, or the files a worker may open, reached; the newest is refused"],
   out_of_memory:              ["local",      503, "never", "warn",  "server.memory reached; the newest is refused"],
   draining:                   ["local",      503, "never", "info",  "this process is leaving"],

@@ -24,14 +24,16 @@ function attempted(parts: Partial<Planned> = {}, endpoints = ENDPOINTS): Planned
   return exchange;
 }
 
-const ELSEWHERE: readonly FailureCode[] = ["connect_refused", "connect_timeout", "name_unresolved"];
+const ELSEWHERE: readonly FailureCode[] = [
+  "connect_refused",
+  "connect_timeout",
+  "name_unresolved",
+  "tls_failed",
+];
+const SAME: readonly FailureCode[] = ["stale_connection", "stream_refused"];
 
 for (const code of FAILURE_CODES) {
-  const where = ELSEWHERE.includes(code)
-    ? "another endpoint"
-    : code === "stale_connection"
-      ? "the same"
-      : "nowhere";
+  const where = ELSEWHERE.includes(code) ? "another endpoint" : SAME.includes(code) ? "the same" : "nowhere";
   test(`after ${code} a GET is tried again: ${where}`, () => {
     const exchange = attempted();
     expect(prepareRetry(exchange, fail(code))).toBe(where !== "nowhere");
@@ -39,6 +41,11 @@ for (const code of FAILURE_CODES) {
     expect(exchange.plan.excluded?.[0] ?? 0).toBe(where === "another endpoint" ? 1 : 0);
   });
 }
+
+test("a stream that the endpoint has not begun is sent again whatever its method (RFC 9113 §8.7)", () => {
+  const exchange = attempted({ method: "POST", requestBodyKind: BODY_LENGTH, requestBodyLength: 5 });
+  expect([prepareRetry(exchange, fail("stream_refused")), exchange.plan.isFreshRetry]).toEqual([true, true]);
+});
 
 const STALE: readonly [method: string, kind: BodyKind, length: number, isRepeated: boolean][] = [
   ["GET", BODY_NONE, -1, true],

@@ -4,8 +4,9 @@
  * why    a request may be sent again only when the endpoint cannot have acted on it, or when acting twice
  *        does no harm; everything else is the client's to decide
  * rule   nothing sent (no connection): another endpoint, any method; a pooled connection that turned out to
- *        be closed: the same endpoint on a new connection, idempotent methods without a body
- * spec   RFC 9110 §9.2.2, RFC 9112 §9.3.1
+ *        be closed: the same endpoint on a new connection, idempotent methods without a body; a stream that the endpoint
+ *        says it has not begun: likewise, any method (the session says so only while it has the whole request)
+ * spec   RFC 9110 §9.2.2, RFC 9112 §9.3.1, RFC 9113 §8.7
  */
 import { BODY_NONE } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
@@ -27,7 +28,7 @@ export function prepareRetry(exchange: Planned, failure: Failure): boolean {
   const { plan } = exchange;
   if (plan.attempts >= MAX_ATTEMPTS || exchange.isHeadSent || plan.isRequestBroken) return false;
   if (failure.retry === "same") {
-    plan.isFreshRetry = isRepeatable(exchange);
+    plan.isFreshRetry = failure.code === "stream_refused" || isRepeatable(exchange);
     return plan.isFreshRetry;
   }
   return failure.retry === "other" && NEVER_SENT.has(failure.code) && excludeEndpoint(exchange);

@@ -27,9 +27,9 @@ import type { SecuredSession } from "../transport/dial-tls.ts";
 import type { DialedSession } from "../transport/dialed-session.ts";
 import type { Timed } from "../transport/timers.ts";
 import { type RawSocket, Wire } from "../transport/wire.ts";
+import type { EndpointAccount } from "./endpoint-account.ts";
 import type { Exchange, Upstream } from "./exchange.ts";
 import { sendChunk } from "./h1-output.ts";
-import type { PoolServices } from "./services.ts";
 
 /** Response heads larger than this are refused. nginx: 4–8 KiB; Envoy: 60 KiB; Go: 10 MiB. */
 const RESPONSE_HEAD_LIMITS = { headBytes: 64 * 1024, headers: 200 };
@@ -46,20 +46,9 @@ const BUSY = 2;
 const CLOSED = 3;
 
 /** Whoever holds the connections to one endpoint: the pool. */
-export interface ClientOwner {
-  readonly services: PoolServices;
-  readonly addressCount: number;
+export interface ClientOwner extends EndpointAccount {
   /** Tries the next address. */
   dial(client: H1Client): void;
-  connected(exchange: Exchange): void;
-  responded(exchange: Exchange): void;
-  /** An exchange is through with its connection: complete, or called off. */
-  finished(): void;
-  failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void;
-  /** An attempt to connect has ended, one way or the other. */
-  dialled(): void;
-  /** A socket's descriptor is free again. */
-  socketGone(): void;
   /** A connection offers itself for reuse. out  false when it must be closed instead */
   keep(client: H1Client): boolean;
   /** A socket is gone. */
@@ -121,7 +110,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     this.#state = IDLE;
     const exchange = this.#exchange as Exchange;
     exchange.connectedAtMs = clock.nowMs;
-    this.#pool.connected(exchange);
+    this.#pool.connected(exchange.connectStartedAtMs);
     this.send(exchange);
     this.#pool.services.events.upstreamReady(exchange);
   }

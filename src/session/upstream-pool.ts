@@ -11,9 +11,12 @@ import { observe } from "../observe/histogram.ts";
 import { ENDPOINT } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
 import { type DialAddress, dial } from "../transport/dial.ts";
-import { TlsDialer, type TlsSettings } from "../transport/dial-tls.ts";
+import { type Offer, TlsDialer, type TlsSettings } from "../transport/dial-tls.ts";
+import type { RawSocket } from "../transport/wire.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ClientOwner, H1Client } from "./h1-client.ts";
+import type { H2Client } from "./h2-client.ts";
+import { H2Pool, type H2PoolOwner } from "./h2-pool.ts";
 import type { PoolServices } from "./services.ts";
 
 export interface PoolSettings {
@@ -54,7 +57,7 @@ function isSameTerms({ protocol, tls }: Terms, next: PoolSettings): boolean {
 const MAX_CONNECTING = 1024;
 const AT = ENDPOINT.at;
 
-export class EndpointPool implements ClientOwner {
+export class EndpointPool implements ClientOwner, H2PoolOwner {
   readonly services: PoolServices;
   /** First slot of the endpoint's block in the counter row. */
   slot: number;
@@ -64,6 +67,11 @@ export class EndpointPool implements ClientOwner {
   #known: ReadonlySet<string> = new Set();
   #nextAddress = 0;
   #idle: H1Client[] = [];
+  readonly #h2 = new H2Pool(this);
+  /** HTTP/1.1 connections that are open, busy or idle. */
+  #h1Open = 0;
+  /** `auto`: the endpoint chose HTTP/1.1 when it was last asked. */
+  #isH1Chosen = false;
   #dialling = 0;
   #isRetired = false;
 
@@ -79,7 +87,9 @@ export class EndpointPool implements ClientOwner {
     this.#settings = settings;
     if (isSameTerms(this.#terms, settings)) return;
     this.#terms = termsOf(settings);
+    this.#isH1Chosen = false;
     for (const client of [...this.#idle]) client.retire();
+    this.#h2.review();
   }
 
   get addressCount(): number {
@@ -87,7 +97,7 @@ export class EndpointPool implements ClientOwner {
   }
 
   get idleCount(): number {
-    return this.#idle.length;
+    return this.#idle.length + this.#h2.restingCount;
   }
 
   /** Addresses to connect to from now on; connections to others end, busy ones after their exchange. */
@@ -95,6 +105,7 @@ export class EndpointPool implements ClientOwner {
     this.#addresses = addresses;
     this.#known = new Set(addresses.map(nameOf));
     for (const client of [...this.#idle]) if (!this.#known.has(client.address)) client.retire();
+    this.#h2.review();
   }
 
   /**
@@ -104,6 +115,7 @@ export class EndpointPool implements ClientOwner {
   send(exchange: Exchange, mayReuse: boolean): boolean {
     this.#add(AT.requests, 1);
     this.#add(AT.active, 1);
+    if (this.#isForH2(exchange)) return this.#h2.send(exchange, mayReuse);
     const client = mayReuse ? this.#lease() : undefined;
     if (client !== undefined) {
       client.send(exchange);
@@ -111,6 +123,14 @@ export class EndpointPool implements ClientOwner {
     }
     this.#connect(exchange);
     return false;
+  }
+
+  #isForH2({ upgrade }: Exchange): boolean {
+    const { protocol, tls } = this.#terms;
+    if (protocol === "h1") return false;
+    if (protocol !== "auto") return true;
+    // an endpoint that changed its mind is asked again once no connection of the old kind is left
+    return tls !== undefined && upgrade === "" && !(this.#isH1Chosen && this.#h1Open > 0);
   }
 
   #lease(): H1Client | undefined {
@@ -122,22 +142,48 @@ export class EndpointPool implements ClientOwner {
   }
 
   #connect(exchange: Exchange): void {
-    if (this.#addresses.length === 0) this.failed(exchange, fail("name_unresolved"), false);
-    else if (this.#dialling >= MAX_CONNECTING) {
-      this.failed(exchange, fail("connect_refused", "too many connections are being made"), true);
-    } else if (!this.services.sockets.mayOpen()) {
-      this.failed(exchange, fail("too_many_connections", "no descriptor is left for another"), true);
-    } else {
-      exchange.connectStartedAtMs = clock.nowMs;
-      const client = new H1Client(this, exchange);
-      client.preface = this.#settings.proxyHeader?.(exchange);
-      exchange.upstream = client;
-      this.dial(client);
+    const obstacle = this.obstacle();
+    if (obstacle === undefined) this.dial(this.#newClient(exchange));
+    else this.failed(exchange, obstacle, this.#addresses.length > 0);
+  }
+
+  #newClient(exchange: Exchange): H1Client {
+    exchange.connectStartedAtMs = clock.nowMs;
+    const client = new H1Client(this, exchange);
+    client.preface = this.proxyHeader(exchange);
+    client.terms = this.#terms;
+    exchange.upstream = client;
+    return client;
+  }
+
+  obstacle(): Failure | undefined {
+    if (this.#addresses.length === 0) return fail("name_unresolved");
+    if (this.#dialling >= MAX_CONNECTING)
+      return fail("connect_refused", "too many connections are being made");
+    return this.services.sockets.mayOpen()
+      ? undefined
+      : fail("too_many_connections", "no descriptor is left for another");
+  }
+
+  /** On `socket`, which `made` found to speak HTTP/1.1, or on a connection of its own. */
+  sendH1(exchange: Exchange, made?: H2Client, socket?: RawSocket): void {
+    this.#isH1Chosen = true;
+    if (made === undefined || socket === undefined) {
+      this.#connect(exchange);
+      return;
     }
+    const { connectStartedAtMs } = exchange;
+    const client = this.#newClient(exchange);
+    exchange.connectStartedAtMs = connectStartedAtMs;
+    client.address = made.address;
+    client.terms = made.terms;
+    client.secured = made.secured;
+    if (made.secured !== undefined) made.secured.session = client;
+    client.onOpen(socket);
   }
 
   /** Tries the next address of the endpoint: the one behind that which refused, whatever others try meanwhile. */
-  dial(client: H1Client): void {
+  dial(client: H1Client | H2Client): void {
     this.#dialling++;
     this.services.sockets.openCount++;
     const refused = this.#addresses.findIndex((address) => nameOf(address) === client.address);
@@ -145,8 +191,32 @@ export class EndpointPool implements ClientOwner {
     if (refused === -1) this.#nextAddress = next;
     const address = this.#addresses[next] as DialAddress;
     client.address = nameOf(address);
-    client.terms = this.#terms;
-    client.secured = dial(address, client, { tls: this.#terms.tls, offer: "h1" });
+    client.secured = dial(address, client, { tls: this.#terms.tls, offer: this.#offerOf(client) });
+  }
+
+  #offerOf(client: H1Client | H2Client): Offer {
+    if (client instanceof H1Client) return "h1";
+    return this.#terms.protocol === "auto" ? "both" : "h2";
+  }
+
+  proxyHeader(exchange: Exchange): Buffer | undefined {
+    return this.#settings.proxyHeader?.(exchange);
+  }
+
+  get limits(): PoolSettings {
+    return this.#settings;
+  }
+
+  get scheme(): "http" | "https" {
+    return this.#terms.tls === undefined ? "http" : "https";
+  }
+
+  get terms(): unknown {
+    return this.#terms;
+  }
+
+  isKnown(address: string): boolean {
+    return !this.#isRetired && this.#known.has(address);
   }
 
   // ── what connections report ──
@@ -161,14 +231,15 @@ export class EndpointPool implements ClientOwner {
     this.services.sockets.openCount--;
   }
 
-  connected(exchange: Exchange): void {
+  connected(startedAtMs: number): void {
+    this.#h1Open++;
+    this.connectedH2(startedAtMs);
+  }
+
+  connectedH2(startedAtMs: number): void {
     this.#add(AT.connects, 1);
     this.#add(AT.open, 1);
-    observe(
-      this.services.counters,
-      this.slot + AT.connectTime,
-      exchange.connectedAtMs - exchange.connectStartedAtMs,
-    );
+    observe(this.services.counters, this.slot + AT.connectTime, clock.nowMs - startedAtMs);
   }
 
   responded(exchange: Exchange): void {
@@ -201,8 +272,17 @@ export class EndpointPool implements ClientOwner {
 
   /** A socket is gone. */
   closed(client: H1Client, wasIdle: boolean): void {
+    this.#h1Open--;
     this.#add(AT.open, -1);
     if (wasIdle) this.forget(client);
+  }
+
+  closedH2(): void {
+    this.#add(AT.open, -1);
+  }
+
+  pooled(change: number): void {
+    this.#add(AT.pooled, change);
   }
 
   /** Takes an idle connection out of the pool. */
@@ -217,13 +297,14 @@ export class EndpointPool implements ClientOwner {
   dropIdle(): boolean {
     const [oldest] = this.#idle;
     oldest?.retire();
-    return oldest !== undefined;
+    return oldest !== undefined || this.#h2.dropIdle();
   }
 
   /** The endpoint left the configuration: idle connections close, busy ones after their exchange. */
   retire(): void {
     this.#isRetired = true;
     for (const client of [...this.#idle]) client.retire();
+    this.#h2.review();
   }
 
   #add(offset: number, amount: number): void {

@@ -183,6 +183,7 @@ export class Link implements SenderOwner {
     const stream = this.streams.get(id);
     this.sendReset(id, code);
     if (stream !== undefined) {
+      stream.isFaulty = true;
       this.close(stream);
       this.events.onReset(stream, code);
     }

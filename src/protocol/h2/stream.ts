@@ -16,6 +16,8 @@ export class H2Stream {
   isOutputOver = false;
   /** Over both ways, or reset. */
   isClosed = false;
+  /** Reset by us for a mistake of the peer. */
+  isFaulty = false;
   /** A final head came in; what comes next is trailers. */
   hasHead = false;
   /** We asked with HEAD: the length declared is of a body that does not come (RFC 9110 §9.3.2). */
