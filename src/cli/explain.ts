@@ -29,14 +29,16 @@ export const explainCommand: Command = {
     JSON_OPTION,
   ],
   about:
-    "Shows the listener, the route and why the others were passed over, rewrites, the request as an endpoint\n" +
-    "would get it, endpoints and their shares, time-outs and changes to the response. Nothing is sent.",
+    "Shows the listener, the certificate for the name, the route and why the others were passed over, rewrites,\n" +
+    "the request as an endpoint would get it, endpoints and their shares, time-outs and changes to the\n" +
+    "response. Nothing is sent.",
   examples: [
     ["weir explain GET http://app.example.com/v1/x", "by the file that `weir run` would take"],
     [
       "weir explain -c weir.yaml POST /login -H 'Host: app.test' --from 203.0.113.9",
       "a path with a Host line",
     ],
+    ["weir explain GET https://shop.example.com/", "and which certificate that name gets"],
     ["weir explain GET '/a/../b%2f..'", "what the proxy makes of an odd path"],
   ],
   async run(args, terminal) {

@@ -101,7 +101,7 @@ export interface CertificateInput {
 export interface AcmeInput {
   /** One certificate is obtained and renewed for each; `*.example.com` needs `dns-01`. */
   readonly names?: OneOrMore<string>;
-  /** Names, or `*.example.com` for any below, that get a certificate when a client first asks for them. */
+  /** Names, or `*.example.com` for any with one label more, that get a certificate when a client first asks. */
   readonly onDemand?: OneOrMore<string>;
   /** Where the authority may write to. */
   readonly email?: string;

@@ -20,6 +20,9 @@ import { checkListenerTls } from "./listener-tls.ts";
 import { absoluteAddress, bindKey, isOverlap, isWithin } from "./places.ts";
 import { isRedirectStatus } from "./redirect-status.ts";
 
+/** What an https URL without a port means. */
+const HTTPS_PORT = 443;
+
 type ListenerEntry = Entry<Written<typeof LISTENER>>;
 
 export function checkListeners(
@@ -40,6 +43,7 @@ export function checkListeners(
     return toListener(entry, bind, facts);
   });
   checkReach(listeners, place);
+  for (const entry of entries) checkRedirectPort(entry, listeners);
   return listeners;
 }
 
@@ -107,6 +111,24 @@ function toListener(entry: ListenerEntry, bind: readonly Address[], facts: Check
       idleMs: timeouts.idle,
     },
   };
+}
+
+/** With the port left out and https elsewhere, clients would be sent to nobody; a written port is meant. */
+function checkRedirectPort({ value, place }: ListenerEntry, listeners: readonly ListenerConfig[]): void {
+  const { redirectToHttps: written } = value;
+  if (written === undefined || written === false || written.port !== undefined) return;
+  const secure = listeners.filter(({ tls }) => tls !== undefined).flatMap(({ bind }) => bind);
+  const ports = secure.flatMap((address) =>
+    address.kind === "tcp" && address.port !== 0 ? [address.port] : [],
+  );
+  const [port] = ports;
+  if (port === undefined || ports.includes(HTTPS_PORT)) return;
+  place
+    .key("redirectToHttps")
+    .warning(
+      `clients are sent to port ${HTTPS_PORT}, and the listener with TLS is on port ${port}`,
+      `Write { port: ${port} }, or { port: ${HTTPS_PORT} } if something forwards that port.`,
+    );
 }
 
 type WrittenListener = Written<typeof LISTENER>;

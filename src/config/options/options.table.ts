@@ -91,7 +91,7 @@ export const ACME_DNS = {
 
 export const ACME = {
   names:       optional(placed(list(placed(certifiableName), "name or list of names")), "One certificate is obtained and renewed for each"),
-  onDemand:    optional(placed(list(placed(certifiableName), "name or list of names")), "Names, or `*.example.com` for any below, that get a certificate when a client first asks for them"),
+  onDemand:    optional(placed(list(placed(certifiableName), "name or list of names")), "Names, or `*.example.com` for any with one label more, that get a certificate when a client first asks for them"),
   email:       optional(text("a mail address", undefined, { type: "string" }), "Where the authority may write to"),
   directory:   defaulted(placed(list(placed(shortFor(ACME_DIRECTORY, "url", "`letsencrypt`, `letsencrypt-staging`, `zerossl`, a URL or a mapping")), "authority or list of authorities")), "letsencrypt", "Who certifies; the next in the list is asked when one fails"),
   challenge:   defaulted(choice("http-01", "tls-alpn-01", "dns-01"), "http-01", "How control of a name is proven: on port 80, on port 443, or in the DNS"),
