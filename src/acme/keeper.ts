@@ -88,9 +88,15 @@ export class CertificateKeeper {
     this.#unsubscribe = options.board.onWanted((listener, name) => this.#want(listener, name));
   }
 
-  /** Puts the stored certificates of a configuration on the board, beside those that are there. Asks nobody. */
+  /**
+   * Puts the stored certificates of a configuration on the board, beside those that are there: it may yet be refused, and
+   * then nothing must be missing. Asks nobody.
+   */
   read(config: Config): void {
-    for (const [listener, wanted] of this.#arrange(config)) this.#publish(listener, wanted);
+    for (const [listener, wanted] of this.#arrange(config)) {
+      const inForce = this.#wanted.get(listener)?.jobs ?? [];
+      this.#publish(listener, { ...wanted, jobs: new Map([...inForce, ...wanted.jobs]) });
+    }
   }
 
   /** A configuration is in force: its names get their certificates, others are left alone. */
