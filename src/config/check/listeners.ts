@@ -115,8 +115,8 @@ function toListener(entry: ListenerEntry, bind: readonly Address[], facts: Check
 
 /** With the port left out and https elsewhere, clients would be sent to nobody; a written port is meant. */
 function checkRedirectPort({ value, place }: ListenerEntry, listeners: readonly ListenerConfig[]): void {
-  const { redirectToHttps: written } = value;
-  if (written === undefined || written === false || written.port !== undefined) return;
+  const { redirectToHttps: written, tls } = value;
+  if (written === undefined || written === false || written.port !== undefined || tls !== undefined) return;
   const secure = listeners.filter(({ tls }) => tls !== undefined).flatMap(({ bind }) => bind);
   const ports = secure.flatMap((address) =>
     address.kind === "tcp" && address.port !== 0 ? [address.port] : [],
