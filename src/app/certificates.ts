@@ -16,7 +16,7 @@ import {
 import { type Draft, MaterialsBoard } from "../control/materials.ts";
 import { StandIns } from "../control/self-signed.ts";
 import type { ServedCertificate } from "../observe/registry.ts";
-import { ageFlaw, type CertificateFacts } from "../tls/certificate.ts";
+import type { CertificateFacts } from "../tls/certificate.ts";
 import type { Level, Log } from "./log.ts";
 
 /** A checked configuration with where it was written. */
@@ -89,7 +89,7 @@ export class Certificates {
     this.#tellStandIns();
     if (this.#timers.length > 0) return;
     this.#timers.push(setInterval(() => this.look(), LOOK_MS));
-    this.#timers.push(setInterval(() => this.#tellAges(), AGE_LOOK_MS));
+    this.#timers.push(setInterval(() => this.#tell("warn", this.#files.aged(Date.now())), AGE_LOOK_MS));
   }
 
   /** Looks whether files have changed. */
@@ -111,15 +111,6 @@ export class Certificates {
       return `${file} was replaced and is in use${facts === undefined ? "" : `: ${factsText(facts)}`}`;
     });
     this.#tell("info", taken);
-  }
-
-  /** ACME looks after its own. */
-  #tellAges(): void {
-    const lines = this.board.rows().flatMap(({ offer, facts }) => {
-      const age = facts === undefined || offer.source !== "file" ? undefined : ageFlaw(facts, Date.now());
-      return age === undefined ? [] : [`${offer.origin}: ${age.message}. ${age.hint}`];
-    });
-    this.#tell("warn", lines);
   }
 
   #tell(level: Level, lines: readonly string[]): void {

@@ -157,6 +157,14 @@ describe("loading", () => {
     expect(materials.offers["web"]).toHaveLength(1);
   });
 
+  test("revocations that are overdue are a warning", async () => {
+    const crl = put("crl.pem", await ca.revoke(first));
+    const { problems } = new CertificateFiles().load(configOf({ crl }), nowMs + 2 * 86_400_000);
+    expect(problems.map(({ severity }) => severity)).toEqual(["warning"]);
+    expect(problems[0]?.message).toContain("the revocation list was to be replaced by");
+    expect(new CertificateFiles().load(configOf({ crl }), nowMs).problems).toEqual([]);
+  });
+
   test("what is unchanged is not read again", () => {
     const certificates = [putPair("a"), putPair("b", second)];
     const following = new Following({ certificates });
@@ -274,6 +282,17 @@ describe("following", () => {
     following.after(2);
     expect(following.current.files[at("ca.pem")]).toBe(ca.caPem + ca.caPem);
   });
+});
+
+test("what has aged since it was loaded is told, a line a file", async () => {
+  const crl = put("crl.pem", await ca.revoke(first));
+  const certificates = [putPair("a"), putPair("a")];
+  const { files } = new Following({ certificates, crl, upstream: certificates[0] as { cert: string } });
+  expect(files.aged(nowMs)).toEqual([]);
+  expect(files.aged(nowMs + 25 * 86_400_000)).toEqual([
+    expect.stringContaining("a.pem: the certificate expires in 4 days"),
+    expect.stringContaining("crl.pem: the revocation list was to be replaced"),
+  ]);
 });
 
 test("a thousand certificates are loaded within a second, and looked at in a few milliseconds", () => {

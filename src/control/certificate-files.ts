@@ -13,7 +13,8 @@
  */
 import type { Config } from "../config/config.ts";
 import type { Path } from "../config/problem.ts";
-import { ageFlaw, type CertificateFacts } from "../tls/certificate.ts";
+import { ageFlaw, type CertificateFacts, type Flaw } from "../tls/certificate.ts";
+import { revocationsFlaw } from "../tls/revocations.ts";
 import type { FileMaterials, Offer } from "./materials.ts";
 import { readUnit, stampOf, type Unit, type UnitContent, type UnitFailure, unitsOf } from "./named-files.ts";
 
@@ -78,8 +79,7 @@ export class CertificateFiles {
       // one pair that several listeners show is read once
       known.set(nameOf(unit), entry);
       followed.push(entry);
-      const facts = entry.content.certificate?.facts;
-      if (facts !== undefined) problems.push(...factProblems(facts, unit.place, unit.file, nowMs));
+      problems.push(...contentProblems(unit, entry.content, nowMs));
     }
     return { followed, problems, materials: materialsOf(config, followed) };
   }
@@ -87,6 +87,16 @@ export class CertificateFiles {
   /** Follows these from now on: their configuration is in force. */
   adopt({ followed }: Loading): void {
     this.#followed = followed;
+  }
+
+  /** What time alone has made of the files that are followed, a line each. */
+  aged(nowMs: number): string[] {
+    const lines = this.#followed.flatMap(({ unit, content: { certificate, dueMs } }) => {
+      const age = certificate === undefined ? undefined : ageFlaw(certificate.facts, nowMs);
+      const flaw = age ?? revocationsFlaw(dueMs, nowMs);
+      return flaw === undefined ? [] : [`${unit.file}: ${flaw.message}. ${flaw.hint}`];
+    });
+    return [...new Set(lines)];
   }
 
   /** Looks for changes. out  undefined when there is nothing new */
@@ -163,6 +173,12 @@ function offerOf(unit: Unit, { certificate }: UnitContent, lastError: string | u
   return { source: "file", origin: unit.file, names, certificate, lastError, renewsAtMs: undefined };
 }
 
+function contentProblems(unit: Unit, { certificate, dueMs }: UnitContent, nowMs: number): FileProblem[] {
+  const overdue = revocationsFlaw(dueMs, nowMs);
+  if (overdue !== undefined) return [warningOf(overdue, unit.place, unit.file)];
+  return certificate === undefined ? [] : factProblems(certificate.facts, unit.place, unit.file, nowMs);
+}
+
 const nameOf = ({ kind, file, keyFile }: Unit) => `${kind}\0${file}\0${keyFile ?? ""}`;
 
 /** A file that may not be read is an error all the same; whoever only checks can make less of it. */
@@ -175,7 +191,9 @@ function failureProblems(failure: UnitFailure, nowMs: number): FileProblem[] {
 function factProblems(facts: CertificateFacts, place: Path, file: string, nowMs: number): FileProblem[] {
   const age = ageFlaw(facts, nowMs);
   const flaws = age === undefined ? facts.flaws : [age, ...facts.flaws];
-  return flaws.map(({ message, hint }) => {
-    return { place, message: `${file}: ${message}`, hint, severity: "warning" as const, isDenied: false };
-  });
+  return flaws.map((flaw) => warningOf(flaw, place, file));
+}
+
+function warningOf({ message, hint }: Flaw, place: Path, file: string): FileProblem {
+  return { place, message: `${file}: ${message}`, hint, severity: "warning", isDenied: false };
 }

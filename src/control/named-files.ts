@@ -15,8 +15,8 @@ import {
   readCertificate,
   readFacts,
   whyNoAuthorities,
-  whyNoRevocations,
 } from "../tls/certificate.ts";
+import { readRevocations } from "../tls/revocations.ts";
 
 /** Files that are read together. */
 export interface Unit {
@@ -45,10 +45,13 @@ export interface UnitFailure {
 
 export interface UnitContent {
   readonly certificate: ReadCertificate | undefined;
+  /** When revocation lists are due to be replaced. */
+  readonly dueMs: number;
   /** By path. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
+const NEVER = Number.POSITIVE_INFINITY;
 /** A bundle of all public authorities has 220 KB; revocation lists may be long. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
@@ -110,17 +113,18 @@ export function readUnit(unit: Unit): UnitContent | UnitFailure {
   const { file, keyFile } = unit;
   const text = readText(file);
   if (typeof text !== "string") return fail(unit, "cert", text);
-  if (keyFile === undefined) {
-    const flaw = unit.kind === "authorities" ? whyNoAuthorities(text) : whyNoRevocations(text);
-    return flaw === undefined
-      ? { certificate: undefined, texts: { [file]: text } }
-      : fail(unit, "cert", flaw);
-  }
+  if (keyFile === undefined) return readSingle(unit, text);
   const keyText = readText(keyFile);
   if (typeof keyText !== "string") return failKey(unit, keyText, text);
   const read = readCertificate(text, keyText);
   if ("error" in read) return fail(unit, read.part, { message: read.error, hint: read.hint });
-  return { certificate: read, texts: { [file]: text, [keyFile]: keyText } };
+  return { certificate: read, dueMs: NEVER, texts: { [file]: text, [keyFile]: keyText } };
+}
+
+function readSingle(unit: Unit, text: string): UnitContent | UnitFailure {
+  const read = unit.kind === "revocations" ? readRevocations(text) : (whyNoAuthorities(text) ?? NEVER);
+  if (typeof read !== "number") return fail(unit, "cert", read);
+  return { certificate: undefined, dueMs: read, texts: { [unit.file]: text } };
 }
 
 /** The key cannot be read; the certificate can be judged by itself. */

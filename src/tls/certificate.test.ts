@@ -8,7 +8,6 @@ import {
   readCertificate,
   readFacts,
   whyNoAuthorities,
-  whyNoRevocations,
 } from "./certificate.ts";
 
 const root = await testAuthority("Root");
@@ -164,11 +163,6 @@ test("a chain is judged without its key", () => {
 test("a file of authorities must hold certificates, any number of them", () => {
   expect(whyNoAuthorities(root.caPem.repeat(150))).toBeUndefined();
   expect(whyNoAuthorities(ec.key)?.message).toBe("there is no PEM certificate in it");
-});
-
-test("a file of revocations must hold a list", async () => {
-  expect(whyNoRevocations(await root.revoke(rsa))).toBeUndefined();
-  expect(whyNoRevocations(root.caPem)?.message).toBe("there is no PEM revocation list in it");
 });
 
 test("long texts of dashes are read in linear time", () => {

@@ -133,13 +133,6 @@ export function whyNoAuthorities(pem: string): Flaw | undefined {
   return "error" in found ? { message: found.error, hint: found.hint } : undefined;
 }
 
-/** The same of a file of revocation lists; what they revoke is read by workers only. */
-export function whyNoRevocations(pem: string): Flaw | undefined {
-  if (/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/.test(pem)) return undefined;
-  const hint = "It must have -----BEGIN X509 CRL----- in it; openssl crl -inform DER makes PEM of DER.";
-  return { message: "there is no PEM revocation list in it", hint };
-}
-
 function readChain(text: string): X509Certificate[] | UnreadCertificate {
   const chain = readCertificates(text, MAX_CHAIN);
   return "error" in chain ? { part: "cert", ...chain, isMismatch: false } : chain;
