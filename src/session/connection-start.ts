@@ -34,7 +34,8 @@ const SPEAKS_TLS = "This port speaks TLS: use https://\n";
 const PLAIN_ANSWER = Buffer.from(
   `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: ${SPEAKS_TLS.length}\r\nConnection: close\r\n\r\n${SPEAKS_TLS}`,
 );
-const METHOD = /^[A-Z]{3,}[ A-Z]/;
+const METHOD_START = /^[A-Z]{1,7}$/;
+const METHOD = /^[A-Z]{3,7} /;
 
 export class ConnectionStart implements AcceptedSession, ShakingSession, Timed {
   deadlineMs = Number.POSITIVE_INFINITY;
@@ -89,8 +90,7 @@ export class ConnectionStart implements AcceptedSession, ShakingSession, Timed {
     const hello = readClientHello(this.#bytes);
     if (hello === "more") return;
     if (hello === undefined || listener.tls === undefined) {
-      if (METHOD.test(this.#bytes.toString("latin1", 0, 8))) this.#socket.write(PLAIN_ANSWER);
-      this.#fail();
+      this.#refusePlain();
       return;
     }
     const answer = listener.tls.answer(hello);
@@ -108,6 +108,14 @@ export class ConnectionStart implements AcceptedSession, ShakingSession, Timed {
       rules: listener.tls.settings.rules,
       first,
     });
+  }
+
+  /** No hello: somebody who takes this for a plain port is told, as soon as a method can be read. */
+  #refusePlain(): void {
+    const start = this.#bytes.toString("latin1", 0, 8);
+    if (METHOD_START.test(start)) return;
+    if (METHOD.test(start)) this.#socket.write(PLAIN_ANSWER);
+    this.#fail();
   }
 
   onHandshake(isDone: boolean, error: HandshakeError | null | undefined): void {
