@@ -54,6 +54,8 @@ export class HeadIntake {
   }
 
   release(head: Head): void {
+    // a spare head must not keep the arena that its last fields stand in
+    head.fields.reset();
     if (this.#spare.length < this.#link.settings.maxStreams) this.#spare.push(head);
   }
 

@@ -129,6 +129,7 @@ export class HeadReader {
     } while (decoded === DECODED_FIELD);
     if (decoded === DECODED_FAILED) return decoder.failure;
     this.#finish();
+    decoder.end();
     return "";
   }
 

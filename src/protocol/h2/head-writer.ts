@@ -74,6 +74,7 @@ export class HeadWriter {
     this.#fields(out, response.responseFields, OWN_LOW, OWN_HIGH);
     if (response.sentAdded !== "") this.#lines(out, response.sentAdded, OWN_LOW);
     if (response.sentBodyLength >= 0) encoder.number(out, CONTENT_LENGTH, response.sentBodyLength);
+    encoder.end();
   }
 
   /** A 1xx response. */
@@ -102,6 +103,7 @@ export class HeadWriter {
     if (request.requestBodyKind === BODY_LENGTH) {
       encoder.number(out, CONTENT_LENGTH, request.requestBodyLength);
     }
+    encoder.end();
   }
 
   trailers(out: Out, lines: string): void {

@@ -1,7 +1,7 @@
 /**
  * Decoder: a header block, one field at a time.
  *
- * in     a whole block; an arena that literal fields are decoded into
+ * in     a whole block, read to its end before any other; literal fields are decoded into LINE_ARENA
  * out    `next` says DECODED_FIELD, and where the field's line `name: value\r\n` stands; DECODED_END; DECODED_FAILED with
  *        `failure`, after which the table is no longer the peer's and the connection must end (COMPRESSION_ERROR)
  * rule   every field goes through the table, also those that nobody wants any more, or the next block means something else
@@ -11,7 +11,7 @@
 import { COLON, CR, LF, SP } from "../../core/bytes.ts";
 import { DynamicTable } from "./dynamic-table.ts";
 import { decodedBound, decodeHuffman } from "./huffman.ts";
-import { copyBytes, LineArena } from "./line-arena.ts";
+import { copyBytes, LINE_ARENA } from "./line-arena.ts";
 import {
   STATIC_BYTES,
   STATIC_COUNT,
@@ -41,7 +41,7 @@ const HUFFMAN = 0x80;
 const LINE_OVERHEAD = 4;
 
 export class HpackDecoder {
-  readonly arena = new LineArena();
+  readonly arena = LINE_ARENA;
   readonly table = new DynamicTable(FIRST_TABLE_BYTES);
   failure = "";
   /** The field's line is `bytes[lineStart, lineStart + nameLength + valueLength + 4)`. */
@@ -104,6 +104,12 @@ export class HpackDecoder {
     if (byte < SIZE_UPDATE) return this.#literal(0x0f, false);
     this.#fail("table size update inside of a block");
     return DECODED_FAILED;
+  }
+
+  /** Lets go of the block and of the arena, which an idle connection must not keep. */
+  end(): void {
+    this.#block = STATIC_BYTES;
+    this.bytes = STATIC_BYTES;
   }
 
   /** The field's value as text; of an entry it is made once. */

@@ -99,6 +99,11 @@ export class HpackEncoder {
     this.#smallestSize = -1;
   }
 
+  /** Lets go of the last field's bytes, which an idle connection must not keep. */
+  end(): void {
+    this.#from = scratch;
+  }
+
   /** Appends field `index` of `fields`. */
   field(out: Out, fields: Fields, index: number): void {
     const code = codeOf(fields.idAt(index));
@@ -197,14 +202,24 @@ export class HpackEncoder {
     return 0;
   }
 
-  /** Compared from the end: there values of one name differ most. */
+  /** Compared from the end, where values of one name differ most. cost: one test for four bytes */
   #isValue(slot: number): boolean {
     const { bytes } = this.#table;
     const from = this.#from;
     const start = this.#valueStart;
-    const there = this.#table.startAt(slot) + this.#nameLength + 2;
-    for (let at = this.#valueLength - 1; at >= 0; at--) {
-      if (from[start + at] !== bytes[there + at]) return false;
+    const there = this.#table.startAt(slot) + this.#nameLength + 2 - start;
+    let at = start + this.#valueLength;
+    for (; at - start >= 4; at -= 4) {
+      const differing =
+        ((from[at - 1] as number) ^ (bytes[there + at - 1] as number)) |
+        ((from[at - 2] as number) ^ (bytes[there + at - 2] as number)) |
+        ((from[at - 3] as number) ^ (bytes[there + at - 3] as number)) |
+        ((from[at - 4] as number) ^ (bytes[there + at - 4] as number));
+      if (differing !== 0) return false;
+    }
+    while (at > start) {
+      at--;
+      if (from[at] !== bytes[there + at]) return false;
     }
     return true;
   }

@@ -3,11 +3,12 @@
  *
  * why    heads outlive the block they came in, and a buffer for each would be garbage for each: many heads share one,
  *        and it lives as long as one of them looks at it
+ * rule   one for the process: a block is decoded whole before anything else can happen, and a connection that is idle
+ *        holds none
  * shape  a block's lines are `bytes[base, at)`; lines that stand next to each other where they come from are held back
  *        (`#runStart`, `#runEnd`) and copied at once
- * bound  a first small one, then 16 KiB each, more only for a block that needs it
+ * bound  16 KiB each, more only for a block that needs it
  */
-const FIRST_BYTES = 2 * 1024;
 const USUAL_BYTES = 16 * 1024;
 /** Up to this many bytes, storing each costs less than the call that copies them. */
 const SHORT_RUN = 24;
@@ -73,11 +74,13 @@ export class LineArena {
 
   #renew(more: number): void {
     const held = this.at - this.base;
-    const usual = this.bytes.length === 0 ? FIRST_BYTES : USUAL_BYTES;
-    const bytes = Buffer.allocUnsafeSlow(Math.max(usual, (held + more) * 2));
+    const bytes = Buffer.allocUnsafeSlow(Math.max(USUAL_BYTES, (held + more) * 2));
     if (held > 0) this.bytes.copy(bytes, 0, this.base, this.at);
     this.bytes = bytes;
     this.at = held;
     this.base = 0;
   }
 }
+
+/** That of this process. */
+export const LINE_ARENA = new LineArena();
