@@ -1,6 +1,8 @@
 /**
  * Campaigns: which there are, at which size, and what counts as failed.
  */
+
+import { runAcmeRenewals } from "../../tests/campaign/acme-renewals.ts";
 import { runGrpc, type Security } from "../../tests/campaign/grpc.ts";
 import { judge, runAbuse } from "../../tests/campaign/h2-abuse.ts";
 import { ATTACKS } from "../../tests/campaign/h2-attacks.table.ts";
@@ -81,9 +83,28 @@ async function grpc(say: Say): Promise<readonly string[]> {
   return problems;
 }
 
+const RENEWALS = 100;
+
+async function acme(say: Say): Promise<readonly string[]> {
+  const report = await runAcmeRenewals({ names: RENEWALS, ratePerSec: 300, lanes: 100, say });
+  const { load, lost, left, issued, failed, readable, tookMs } = report;
+  say(
+    `${issued} renewed in ${(tookMs / 1000).toFixed(0)} s; ${load.sent} requests on ${load.connections} TLS connections, ` +
+      `${load.answered} answered; p50 ${load.p50Ms.toFixed(1)} ms, p99 ${load.p99Ms.toFixed(1)} ms`,
+  );
+  return [
+    ...lost.slice(0, 20),
+    ...(load.sent === load.answered + lost.length ? [] : ["requests are not accounted for"]),
+    ...left.map((name) => `${name} was not renewed`),
+    ...(failed === 0 ? [] : [`${failed} orders failed`]),
+    ...readable.map((path) => `others have rights to ${path}`),
+  ];
+}
+
 export const CAMPAIGNS: readonly Campaign[] = [
   { name: "nothing-lost", run: nothingLost },
   { name: "no-leak", run: noLeak },
   { name: "abuse", run: abuse },
   { name: "grpc", run: grpc },
+  { name: "acme", run: acme },
 ];

@@ -19,6 +19,15 @@ export interface LoadOptions {
   readonly freshEvery: number;
   /** Where failures are noted, in the order in which they happen. */
   readonly failures: LoadFailure[];
+  /** By TLS, verified: a certificate that does not hold is a failure as any other. */
+  readonly tls?: LoadTls;
+}
+
+export interface LoadTls {
+  /** PEM of the authorities that are believed. */
+  readonly ca: readonly string[];
+  /** Names to ask for, in turn. */
+  readonly serverNames: readonly string[];
 }
 
 export interface LoadFailure {
@@ -163,8 +172,15 @@ export class Load {
       hostname: "127.0.0.1",
       port: this.#options.port,
       data: lane,
+      ...this.#security(),
       socket: {
-        open: (socket) => this.#opened(socket),
+        open: (socket) => {
+          if (this.#options.tls === undefined) this.#opened(socket);
+        },
+        handshake: (socket, isDone, error) => {
+          if (isDone && error === null) this.#opened(socket);
+          else this.#fail(socket.data, `the handshake failed: ${error?.message}`);
+        },
         data: (socket, chunk) => this.#read(socket.data, chunk),
         drain: (socket) => this.#flush(socket.data),
         end: (socket) => this.#ended(socket.data, "FIN"),
@@ -174,6 +190,13 @@ export class Load {
         },
       },
     }).catch((error: unknown) => this.#fail(lane, `cannot connect: ${String(error)}`));
+  }
+
+  #security(): { tls?: Bun.TLSOptions & { serverName: string } } {
+    const { tls } = this.#options;
+    if (tls === undefined) return {};
+    const serverName = tls.serverNames[this.#connections % tls.serverNames.length] ?? "";
+    return { tls: { ca: [...tls.ca], serverName } };
   }
 
   #opened(socket: Bun.Socket<Lane>): void {
