@@ -234,6 +234,7 @@ export class H2ServerStream implements Downstream, Timed {
     const { first, firstStart, firstEnd } = exchange;
     exchange.isHeadSent = true;
     exchange.first = undefined;
+    this.#server.services.wheel.forget(this); // a conversation from here on: see #watchBody
     if (this.#isAsking) this.#refuseWebSocket(exchange);
     const hasBody = first !== undefined && firstEnd > firstStart && exchange.sentBodyKind !== BODY_NONE;
     connection.sendResponse(this.#stream, exchange, isEnd && !hasBody);
@@ -342,9 +343,12 @@ export class H2ServerStream implements Downstream, Timed {
 
   // ── time ──
 
-  /** The next body bytes must not be long in coming. */
+  /**
+   * The next body bytes must not be long in coming. Once the answer has begun, both sides may think for a while, as in
+   * a gRPC stream: then the endpoint's session bounds the silence of either, by timeouts.idle.
+   */
   #watchBody(): void {
-    if (this.exchange.isTunnel || this.#waitedBytes > 0) return;
+    if (this.exchange.isTunnel || this.exchange.isHeadSent || this.#waitedBytes > 0) return;
     const { wheel } = this.#server.services;
     wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
   }

@@ -46,6 +46,12 @@ function serve(stream: ServerHttp2Stream, head: IncomingHttpHeaders): void {
     );
     return;
   }
+  if (path === "/talk") {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.pipe(stream);
+    return;
+  }
   const got: Buffer[] = [];
   stream.on("data", (bytes: Buffer) => got.push(bytes));
   stream.on("end", () => {
@@ -61,7 +67,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   weir = await startWeir(`
-listeners: { web: { bind: "127.0.0.1:0", protocols: [h1, h2] } }
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h1, h2], timeouts: { body: 300ms } } }
 routes: [ { to: app } ]
 upstreams: { app: { endpoints: [ "127.0.0.1:${port}" ], protocol: h2c } }
 `);
@@ -155,6 +161,51 @@ test("a call that the client cancels is cancelled at the endpoint", async () => 
   await eventually(() => heard.length === 1, DEADLINE_MS, "the call at the endpoint");
   stream.close(8);
   await eventually(() => aborted.includes("/silent"), DEADLINE_MS, "the endpoint's stream to be reset");
+});
+
+/** Opens a call whose message is sent and whose end is not. */
+function talk(path: string) {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    ":authority": "a.test",
+    "content-type": "application/grpc",
+  });
+  const heardBack = { bytes: 0, status: "", error: "" };
+  stream.on("response", (head) => {
+    heardBack.status = head["grpc-status"]?.toString() ?? "";
+  });
+  stream.on("trailers", (trailers) => {
+    heardBack.status = trailers["grpc-status"]?.toString() ?? "";
+  });
+  stream.on("data", (bytes: Buffer) => {
+    heardBack.bytes += bytes.length;
+  });
+  stream.on("error", (error: Error) => {
+    heardBack.error = error.message;
+  });
+  stream.write(MESSAGE);
+  return { stream, heardBack };
+}
+
+test("a conversation may be silent for longer than timeouts.body once the endpoint has begun to answer", async () => {
+  const { stream, heardBack } = talk("/talk");
+  await eventually(() => heardBack.bytes === MESSAGE.length, DEADLINE_MS, "the first message to come back");
+  await Bun.sleep(3 * 300);
+  stream.write(MESSAGE);
+  await eventually(
+    () => heardBack.bytes === 2 * MESSAGE.length,
+    DEADLINE_MS,
+    "the second message to come back",
+  );
+  stream.end();
+  await eventually(() => heardBack.status === "0", DEADLINE_MS, "the outcome");
+  expect(heardBack.error).toBe("");
+});
+
+test("a call of which nobody answers anything must go on within timeouts.body: DEADLINE_EXCEEDED", async () => {
+  const { heardBack } = talk("/silent");
+  await eventually(() => heardBack.status === "4", DEADLINE_MS, "the outcome");
 });
 
 const TRAILERS = "grpc-status: 0\r\ngrpc-message: fine\r\n";
