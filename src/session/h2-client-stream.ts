@@ -445,6 +445,7 @@ export class H2ClientStream implements Upstream, Timed {
     this.#isOver = true;
     for (const bytes of this.#held.splice(0)) this.#client.heldBytes -= bytes.length;
     this.#client.account.services.wheel.forget(this);
+    this.#client.touched(); // a reset may have to go out
     this.#client.streamOver();
   }
 
