@@ -3,6 +3,8 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import { connect as connectSecure } from "node:tls";
 import { ALERT_UNRECOGNIZED_NAME, makeContext, sendPlain } from "../../src/transport/tls.ts";
 import { eventually } from "../support/eventually.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -162,6 +164,20 @@ describe.each([...MODES])("%s", (mode) => {
     }
   });
 
+  test("records that do not decrypt close the connection, and are told as an error with code EPROTO", async () => {
+    const server = serve(mode, { context: await contextOf({}, {}) });
+    const raw = connectTcp(server.port, "127.0.0.1");
+    raw.on("error", () => {});
+    const client = connectSecure({ socket: raw, rejectUnauthorized: false });
+    client.on("error", () => {});
+    const served = await server.shaken();
+    raw.write(Buffer.from([23, 3, 3, 0, 20, ...Buffer.alloc(20, 1)]));
+    await eventually(() => server.gone.length === 1);
+    expect([served.received, server.defects]).toEqual([0, []]);
+    client.destroy();
+    raw.destroy();
+  });
+
   test("client certificates: none, good, of another authority, revoked; asked for", async () => {
     const other = await (await import("../support/certificates.ts")).testAuthority("Other");
     const [good, bad, revoked] = [
@@ -195,7 +211,7 @@ describe.each([...MODES])("%s", (mode) => {
     client?.destroy();
   });
 
-  test("a session resumes on the same context, and on no other, its client certificate with it", async () => {
+  test("a session resumes on the same context, and on no other, with its client certificate but the name of now", async () => {
     const rules = { ...RULES, clientAuth: "optional" as const, ca: ca.caPem };
     const context = await contextOf(rules, {});
     const servers = [
@@ -211,16 +227,17 @@ describe.each([...MODES])("%s", (mode) => {
     const seen: unknown[] = [];
     for (const server of servers) {
       const before = server.served.length;
-      const client = await connectTls(server.port, { session });
+      const client = await connectTls(server.port, { session, servername: "b.test" });
       await eventually(() => server.served.length > before);
       const { socket } = await server.shaken();
-      seen.push([socket.isSessionReused(), socket.authorized, socket.getPeerX509Certificate()?.subject]);
+      const { subject } = socket.getPeerX509Certificate() ?? {};
+      seen.push([socket.isSessionReused(), socket.getServername(), socket.authorized, subject]);
       client.destroy();
     }
     expect(seen).toEqual([
-      [true, true, "CN=good"],
-      [true, true, "CN=good"],
-      [false, false, undefined],
+      [true, "b.test", true, "CN=good"],
+      [true, "b.test", true, "CN=good"],
+      [false, "b.test", false, undefined],
     ]);
   });
 });

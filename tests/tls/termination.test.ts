@@ -1,9 +1,11 @@
 /** TLS on listeners, seen from clients of the program. */
 import { afterEach, expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
+import { hasProc, openFiles } from "../support/proc.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { Stage } from "../support/stage.ts";
 import { needs } from "../support/tools.ts";
+import type { Weir } from "../support/weir.ts";
 import { metric } from "../support/weir-metrics.ts";
 import { certificateFiles, shownBy, TlsClient, tlsListener } from "./https.ts";
 
@@ -175,13 +177,20 @@ test("garbage and broken hellos leave no connection, no descriptor and no memory
     for (let at = 0; at < count; at += 20) await Promise.all(Array.from({ length: 20 }, attack));
     const active = async () => metric(await weir.metrics(), "weir_listener_connections_active");
     await eventually(async () => (await active()) === 0);
-    return metric(await weir.metrics(), "weir_worker_memory_bytes");
+    return { bytes: metric(await weir.metrics(), "weir_worker_memory_bytes"), files: await filesOf(weir) };
   };
   const before = await flood(500);
   const after = await flood(1500);
-  expect(after - before).toBeLessThan(24 * 1024 * 1024);
+  expect(after.bytes - before.bytes).toBeLessThan(24 * 1024 * 1024);
+  expect(after.files).toBe(before.files);
   expect(await shownBy(weir.port())).toBe("a.test");
 }, 30_000);
+
+/** Descriptors that the worker has open; 0 where nobody can tell. */
+async function filesOf(weir: Weir): Promise<number> {
+  const { pid } = (await weir.status()).workers[0] ?? { pid: 0 };
+  return hasProc && pid !== 0 ? openFiles(pid) : 0;
+}
 
 /** The hello that this runtime's own client sends. */
 async function captureHello(): Promise<Buffer> {
