@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { ID_UNKNOWN } from "./field-names.table.ts";
 import { fieldIdOf, fieldMask } from "./field-names.ts";
-import { Fields, fieldsOfLines, pairsOfLines } from "./fields.ts";
+import { Fields, fieldsOfLines, markLines, pairsOfLines } from "./fields.ts";
 import { Out } from "./out.ts";
 
 const TEXT = "Host: a\r\nX-One: 1\r\nVia: p\r\nX-Two: 2\r\nVIA: q\r\nx-one: 3\r\n";
@@ -182,5 +182,46 @@ test("a reset forgets fields, drops and additions", () => {
     0,
     "",
     undefined,
+  ]);
+});
+
+test("marks tell where a field stands in its bytes", () => {
+  const bytes = Buffer.from("junkHost: a\r\nX-One:  1 \r\n", "latin1");
+  const fields = new Fields();
+  fields.mark(0, 4, 6, 7, HOST);
+  fields.mark(9, 14, 17, 18, ID_UNKNOWN);
+  fields.bind(bytes, 4, 0, bytes.length - 4);
+  const texts = [0, 1].map((index) => [
+    bytes.toString("latin1", fields.nameStartAt(index), fields.nameEndAt(index)),
+    bytes.toString("latin1", fields.valueStartAt(index), fields.valueEndAt(index)),
+  ]);
+  expect(texts).toEqual([
+    ["Host", "a"],
+    ["X-One", "1"],
+  ]);
+});
+
+test("a last line that became longer is read to its new end", () => {
+  const bytes = Buffer.from("A: 1\r\nCookie: a=1\r\n", "latin1");
+  const fields = new Fields();
+  markLines(fields, bytes, bytes.length);
+  const longer = Buffer.from("A: 1\r\nCookie: a=1; b=2\r\n", "latin1");
+  fields.extend(1, 5);
+  fields.bind(longer, 0, 0, longer.length);
+  expect([fields.find("cookie"), fields.find("a"), written(fields)]).toEqual([
+    "a=1; b=2",
+    "1",
+    longer.toString(),
+  ]);
+});
+
+test("lines are marked up to the end that is given, whatever stands behind it", () => {
+  const fields = new Fields();
+  markLines(fields, Buffer.from("Via: p\r\nX-A: \r\nX-B: 2\r\n", "latin1"), 15);
+  expect([fields.count, fields.get(VIA), fields.find("x-a"), written(fields)]).toEqual([
+    2,
+    "p",
+    "",
+    "Via: p\r\nX-A: \r\n",
   ]);
 });

@@ -317,9 +317,9 @@ export function fieldsOfLines(lines: string): Fields {
 export function markLines(fields: Fields, bytes: Buffer, end: number): void {
   for (let start = 0; start < end; ) {
     let colon = start;
-    while (bytes[colon] !== COLON) colon++;
+    while (colon < end && bytes[colon] !== COLON) colon++;
     let lineEnd = colon + 2;
-    while (bytes[lineEnd] !== CR) lineEnd++;
+    while (lineEnd < end && bytes[lineEnd] !== CR) lineEnd++;
     fields.mark(start, colon, colon + 2, lineEnd, fieldIdAt(bytes, start, colon));
     start = lineEnd + 2;
   }

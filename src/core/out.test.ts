@@ -36,3 +36,13 @@ test("it grows by any of the three and keeps what it holds", () => {
     expect(textOf(out) === `abc${"z".repeat(100_000)}def`).toBe(true);
   }
 });
+
+test("room that was reserved can be written by hand, and what stood before is kept", () => {
+  const out = new Out();
+  out.text("abc");
+  out.reserve(200_000);
+  expect(out.bytes.length).toBeGreaterThanOrEqual(200_003);
+  out.bytes.fill("z", out.length, out.length + 200_000);
+  out.length += 200_000;
+  expect(textOf(out)).toBe(`abc${"z".repeat(200_000)}`);
+});
