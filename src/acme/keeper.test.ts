@@ -16,3 +16,15 @@ test("a configuration that is only read takes no certificate away: it may yet be
     await stage.close();
   }
 });
+
+test("a keeper that was stopped keeps nothing any more: a reload may end after the stop", async () => {
+  const stage = await Stage.open();
+  try {
+    const keeper = stage.keeper();
+    keeper.stop();
+    keeper.keep(stage.config({ names: ["a.example.com"] }));
+    expect(stage.offers.size).toBe(0);
+  } finally {
+    await stage.close();
+  }
+});

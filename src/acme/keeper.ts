@@ -101,6 +101,7 @@ export class CertificateKeeper {
 
   /** A configuration is in force: its names get their certificates, others are left alone. */
   keep(config: Config): void {
+    if (this.#stop.signal.aborted) return; // a stop may overtake a reload, which ends all the same
     const before = this.#wanted;
     this.#changeFolders(config);
     this.#wanted = this.#arrange(config);

@@ -54,6 +54,7 @@ export class Certificates {
   readonly #files = new CertificateFiles();
   readonly #standIns = new StandIns();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
+  #isStopped = false;
 
   constructor({ log, send }: CertificatesOptions) {
     this.#log = log;
@@ -87,7 +88,8 @@ export class Certificates {
     this.#files.adopt(loading);
     this.board.adopt(draft);
     this.#tellStandIns();
-    if (this.#timers.length > 0) return;
+    // a stop may overtake a reload, which ends all the same
+    if (this.#isStopped || this.#timers.length > 0) return;
     this.#timers.push(setInterval(() => this.look(), LOOK_MS));
     this.#timers.push(setInterval(() => this.#tell("warn", this.#files.aged(Date.now())), AGE_LOOK_MS));
   }
@@ -100,6 +102,7 @@ export class Certificates {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const timer of this.#timers) clearInterval(timer);
   }
 
