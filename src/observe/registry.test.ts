@@ -240,6 +240,7 @@ test("the control process's own metrics stand in front, under the same grammar",
       { listener: "web", name: "a.test", source: "file", notBeforeMs: 2000, notAfterMs: 4000 },
     ],
     certificateErrors: 1,
+    acme: { issued: 3, failed: 1, nextRenewalAtMs: 5000 },
   });
   const families = parse(exposition(slots, rows, [0], extra));
   expect(sampleOf(families, "weir_build_info", { version: "0.1.0", runtime: 'bun "1.4"' })).toBe(1);
@@ -250,6 +251,7 @@ test("the control process's own metrics stand in front, under the same grammar",
   expect(sampleOf(families, "weir_certificate_not_after_seconds", labels)).toBe(4);
   expect(sampleOf(families, "weir_certificate_not_before_seconds", labels)).toBe(2);
   expect(sampleOf(families, "weir_certificate_reload_errors_total", {})).toBe(1);
+  expect(sampleOf(families, "weir_acme_next_renewal_seconds", {})).toBe(5);
   expect(extra.map((metric: ExtraMetric) => metric.row.name)).toEqual(
     Object.values(PROCESS).map((row) => row.name),
   );

@@ -10,6 +10,7 @@ const SOURCE = join(import.meta.dir, "..", "..", "src");
 
 /** Where the time of day is read, and what for: to tell people, or to stamp what people read. */
 const READERS: Readonly<Record<string, string>> = {
+  "acme/storage-folder/folder-lock.ts": "the age of a lock file, whose date is a time of day",
   "app/certificates.ts": "whether a certificate is valid",
   "app/control.ts": "when the last reload was",
   "app/dataplane.ts": "the offset from monotonic time, for Date and log lines",
