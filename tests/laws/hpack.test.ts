@@ -3,6 +3,7 @@
  * failure; and an HPACK that shares no code with ours reads and writes the same.
  */
 import { expect, test } from "bun:test";
+import { fieldMask } from "../../src/core/field-names.ts";
 import { type Fields, fieldsOfLines, pairsOfLines } from "../../src/core/fields.ts";
 import { Out } from "../../src/core/out.ts";
 import { Head, type HeadKind } from "../../src/protocol/h2/head.ts";
@@ -38,6 +39,7 @@ const NAMES = [
   ],
 ];
 const NAME_BYTES = "abcXYZ019-_.!~";
+const DROPPED = fieldMask("date", "accept");
 const VISIBLE = ' !aAbBzZ09~\t;=,"\xe4\xff';
 
 function randomLine(chance: Chance): [name: string, value: string] {
@@ -97,6 +99,51 @@ test(
         expect(reader.read("response", out.bytes, 0, out.length, head)).toBe("");
         expect([head.malformed, head.status]).toEqual(["", status]);
         expect(pairsOf(head.fields)).toEqual(lowered([...lines, ...added]));
+      }
+    });
+  },
+  LAW_MS,
+);
+
+test(
+  "requests are read as they were written, with what is dropped left out",
+  () => {
+    forAll((chance) => {
+      const writer = new HeadWriter();
+      const reader = new HeadReader(LIMITS);
+      const out = new Out();
+      let known: [string, string][] = [];
+      for (let count = 0; count < 40; count++) {
+        const [lines, added] = [randomLines(chance, known), randomLines(chance, known)];
+        known = [...known, ...lines].slice(-60);
+        const target = `/${chance.text(chance.below(60), "abc/?=&%20~{}")}`;
+        const authority = chance.pick(["a.test", "b.test:8443", "[::1]:80"]);
+        out.reset();
+        writer.request(out, {
+          upstreamMethod: chance.pick(["GET", "POST", "PROPFIND"]),
+          upstreamTarget: target,
+          requestFields: fieldsOfLines(`Host: not.test\r\n${textOf(lines)}`),
+          upstreamDropLow: DROPPED.low,
+          upstreamDropHigh: DROPPED.high,
+          upstreamAdded: textOf(added),
+          upstreamIdLines: `X-Id: ${count}\r\n`,
+          requestBodyKind: 0,
+          requestBodyLength: -1,
+          upgrade: "",
+          scheme: chance.pick(["http", "https"]),
+          authority,
+          protocol: "",
+          takesTrailers: false,
+        });
+        const head = new Head();
+        expect(reader.read("request", out.bytes, 0, out.length, head)).toBe("");
+        expect([head.malformed, head.path, head.authority]).toEqual(["", target, authority]);
+        const kept = lines.filter(([name]) => name !== "Date" && name !== "accept");
+        expect(pairsOf(head.fields)).toEqual([
+          ["host", authority],
+          ...lowered([...kept, ...added]),
+          ["x-id", String(count)],
+        ]);
       }
     });
   },
