@@ -10,7 +10,7 @@ import { ATTACKS } from "./h2-attacks.table.ts";
 import { privateBytes } from "./kernel.ts";
 import { type PlainOrigin, startPlainOrigin } from "./plain-origin.ts";
 
-const SECONDS = 0.7;
+const SECONDS = 0.5;
 const CALM = 11;
 const MIB = 1024 * 1024;
 let weir: Weir;

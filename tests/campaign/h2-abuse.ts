@@ -65,7 +65,7 @@ listeners:
 routes:
   - { to: echo }
   - { match: { path: /small }, to: plain }
-  - { match: { path: /100m }, to: plain }
+  - { match: { path: /1m }, to: plain }
 upstreams: { echo: [ "127.0.0.1:${echoPort}" ], plain: [ "127.0.0.1:${plainPort}" ] }
 `;
 
