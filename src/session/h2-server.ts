@@ -260,8 +260,9 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     }
   }
 
-  /** Counts what waits here against server.memory. */
-  #account(bytes: number): void {
+  /** Counts what waits here against server.memory: nothing, once there is nobody to wait for. */
+  #account(waiting: number): void {
+    const bytes = this.wire.isClosed ? 0 : waiting;
     this.services.budget.usedBytes += bytes - this.#accountedBytes;
     this.#accountedBytes = bytes;
   }
