@@ -53,6 +53,7 @@ export function makeContext(pairs: readonly CertificatePair[], rules: TlsRules):
     cert: pairs.map((pair) => pair.cert),
     minVersion: `TLSv${rules.minVersion}`,
     ciphers: rules.ciphers,
+    honorCipherOrder: true, // whoever asks for the weakest of a list does not get it; TLS 1.3 has an order of its own
     ecdhCurve: rules.curves,
     ...(rules.ca === undefined ? {} : { ca: rules.ca }),
     ...(rules.crl === undefined ? {} : { crl: rules.crl }),

@@ -159,6 +159,7 @@ export interface ClientOptions {
   readonly key?: string;
   readonly maxVersion?: "TLSv1.2";
   readonly ecdhCurve?: string;
+  readonly ciphers?: string;
 }
 
 /** A client whose handshake is done; throws with the alert when it is refused. */

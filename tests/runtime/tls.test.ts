@@ -362,6 +362,17 @@ test.skipIf(!needs("openssl"))(
   },
 );
 
+test("of the suites of TLS 1.2 the listener's order counts", async () => {
+  const suites = ["ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+  const server = serve("native", { context: await contextOf({ ciphers: suites.join(":") }, {}) });
+  const client = await connectTls(server.port, {
+    maxVersion: "TLSv1.2",
+    ciphers: [...suites].reverse().join(":"),
+  });
+  expect(client.getCipher().name).toBe(suites[0] as string);
+  client.destroy();
+});
+
 test("an alert in a plain record is an alert to a client that waits for an answer", async () => {
   const listener = Bun.listen({
     hostname: "127.0.0.1",
