@@ -407,3 +407,33 @@ test("a WebSocket is asked for by extended CONNECT where the endpoint takes it, 
   await eventually(() => taking.count("active") === 0);
   expect(told(taking.events, exchange)).toEqual(["101 ", "pong", "end"]);
 });
+
+test("an endpoint that gives credit for every piece of a large body is not taken for a flood", async () => {
+  const { pool, events, endpoints } = await start({
+    said: (endpoint, read) => {
+      const pieces = read.filter(({ type }) => type === FRAME.data);
+      endpoint.send(
+        ...pieces.flatMap(({ payload }) =>
+          payload.length === 0
+            ? []
+            : [wire.windowUpdate(0, payload.length), wire.windowUpdate(1, payload.length)],
+        ),
+      );
+      if (read.some(({ type, flags }) => type === FRAME.data && flags === wire.FLAG.endStream)) {
+        endpoint.send(...ok(1, "done"));
+      }
+    },
+  });
+  const exchange = request(STREAMED);
+  pool.send(exchange, true);
+  await eventually(() => events.of(exchange).isReady);
+  const piece = Buffer.alloc(100);
+  for (let sent = 0; sent < 30_000; sent++) {
+    if (exchange.upstream?.sendBody(Buffer.from(piece)) !== false) continue;
+    events.of(exchange).isWritable = false;
+    await eventually(() => events.of(exchange).isWritable);
+  }
+  exchange.upstream?.sendEnd("");
+  await eventually(() => events.of(exchange).isDone);
+  expect(endpoints[0]?.of(FRAME.data).length).toBeGreaterThan(30_000);
+}, 20_000);

@@ -78,7 +78,8 @@ export class ControlIntake {
       link.fail(FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size");
       return;
     }
-    link.spend(COST.windowUpdate, "window updates");
+    if (link.sender.updatesDue > 0) link.sender.updatesDue--;
+    else link.spend(COST.windowUpdate, "window updates");
     const more = uint31At(bytes, start);
     if (streamId !== 0) this.#openStream(streamId, more);
     else if (more === 0) link.fail(PROTOCOL_ERROR, "WINDOW_UPDATE of nothing");
