@@ -107,11 +107,13 @@ test("an exchange that asks for a fresh connection gets one though another is id
   expect([server.connections.length, pool.idleCount]).toEqual([2, 2]);
 });
 
-test("no more than pool.idle connections are kept", async () => {
+test("pool.idle connections stay, those beyond only for a moment", async () => {
   const { origin: server, address } = await origin();
-  const { pool, events, count } = poolFor([address]);
+  const { pool, events, services, count } = poolFor([address], { idleTimeoutMs: 60_000 });
   for (let exchange = 0; exchange < 5; exchange++) pool.send(request(), true);
   await all(5, events);
+  expect([pool.idleCount, count("pooled")]).toEqual([5, 5]);
+  services.wheel.advance(clock.nowMs + 1300);
   await eventually(() => server.connections.filter(({ isClosed }) => isClosed).length === 3);
   expect([pool.idleCount, count("pooled")]).toEqual([2, 2]);
   await eventually(() => count("open") === 2);

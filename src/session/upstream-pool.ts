@@ -4,7 +4,8 @@
  * why    a pool belongs to an endpoint, not to a configuration: a reload that leaves the endpoint alone
  *        leaves its connections alone
  * shape  idle connections are a stack: the one used last is the least likely to have gone stale
- * rule   at most `settings.idle` idle connections, each at most `idleTimeoutMs` idle and `maxAgeMs` old
+ * rule   `settings.idle` idle connections stay, each at most `idleTimeoutMs` idle and `maxAgeMs` old; those beyond stay
+ *        a moment: requests that come in bursts, as one HTTP/2 client sends them, would open and close them each time
  */
 import { type Failure, fail } from "../core/failure.ts";
 import { observe } from "../observe/histogram.ts";
@@ -55,6 +56,8 @@ function isSameTerms({ protocol, tls }: Terms, next: PoolSettings): boolean {
  * any more counts too, as it cannot be called off: the kernel gives up after two minutes.
  */
 const MAX_CONNECTING = 1024;
+/** How long an idle connection beyond `settings.idle` waits for the next burst. */
+const SURPLUS_MS = 1000;
 const AT = ENDPOINT.at;
 
 export class EndpointPool implements ClientOwner, H2PoolOwner {
@@ -262,11 +265,12 @@ export class EndpointPool implements ClientOwner, H2PoolOwner {
   keep(client: H1Client): boolean {
     const { idle, idleTimeoutMs, maxAgeMs } = this.#settings;
     if (this.#isRetired || client.terms !== this.#terms) return false;
-    if (this.#idle.length >= idle || !this.#known.has(client.address)) return false;
+    if (idle === 0 || !this.#known.has(client.address)) return false;
     if (maxAgeMs > 0 && clock.nowMs - client.openedAtMs >= maxAgeMs) return false;
+    const isSurplus = this.#idle.length >= idle;
     this.#idle.push(client);
     this.#add(AT.pooled, 1);
-    client.rest(idleTimeoutMs);
+    client.rest(isSurplus ? Math.min(SURPLUS_MS, idleTimeoutMs) : idleTimeoutMs);
     return true;
   }
 

@@ -228,7 +228,7 @@ export const ENDPOINT = {
 } satisfies RowsFor<Input.EndpointObjectInput>;
 
 export const POOL = {
-  idle:        defaulted(integer(0, 100_000), 128, "Idle connections kept for an endpoint, in each worker"),
+  idle:        defaulted(integer(0, 100_000), 128, "Idle connections kept for an endpoint, in each worker; more stay for a second, for the next burst"),
   idleTimeout: defaulted(duration({ min: MS, max: DAY }), "60s", "How long an idle connection is kept"),
   maxAge:      defaulted(duration({ min: SECOND, max: DAY }), "10m", "How old a connection may grow before it is replaced"),
 } satisfies RowsFor<Input.PoolInput>;
