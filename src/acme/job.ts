@@ -78,7 +78,13 @@ export class Job {
   renewsAtMs(): number | undefined {
     if (this.#stored === undefined) return undefined;
     const { facts, chance } = this.#stored.issued;
+    if (this.#isForeign()) return facts.notBeforeMs;
     return renewAtMs({ ...facts, chance }, this.#window);
+  }
+
+  /** From an authority that is no longer wanted, such as one for trying things out: to be replaced now. */
+  #isForeign(): boolean {
+    return !this.config.authorities.some(({ name }) => name === this.#stored?.authority);
   }
 
   /** When the next order is due. */
@@ -139,6 +145,7 @@ export class Job {
     this.isOnDemand = use.isOnDemand;
     this.listeners.clear();
     for (const listener of use.listeners) this.listeners.add(listener);
+    if (this.failures === 0 && this.#isForeign()) this.#retryAtMs = 0;
     this.#hasten();
   }
 

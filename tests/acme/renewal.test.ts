@@ -204,6 +204,21 @@ test(
   CASE_MS,
 );
 
+test("a certificate of an authority that is no longer wanted is replaced at once, and serves until then", async () => {
+  const { stage, timing, acme } = await open({ name: "staging" });
+  const keeper = stage.start(stage.config(acme), timing);
+  const { id } = await stage.issued(NAME);
+  const real = await ScriptedAuthority.start({ name: "real" });
+  opened.push(real);
+  real.refusal = { status: 503 };
+  keeper.keep(stage.config({ authorities: [real.config] }));
+  await stage.logged("the certificate that is there stays in use");
+  expect(stage.offer(NAME)?.certificate?.pair.id).toBe(id);
+  real.refusal = undefined;
+  timing.leapMs = HOUR_MS;
+  expect((await stage.issued(NAME, id)).origin).toBe("real");
+});
+
 test("names that a reload adds are ordered, those that it removes are no longer offered", async () => {
   const { stage, timing, acme } = await open();
   const keeper = stage.start(stage.config({ ...acme, names: ["a.example.com", "b.example.com"] }), timing);

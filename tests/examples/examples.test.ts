@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { type ClientHttp2Session, connect as h2Connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -347,6 +347,32 @@ example("tls", (running) => {
     const { tls, route } = JSON.parse(out) as Explanation;
     expect(tls?.certificates.map(({ names }) => names)).toEqual([["shop.localhost"]]);
     expect(route).toBe("shop");
+  });
+});
+
+/** Its authority is not there: tests/acme shows what happens when it is. */
+example("acme", (running) => {
+  test("until the certificate is there clients see a self-signed one, and challenges are not redirected away", async () => {
+    const { httpsPort, port } = running();
+    const shown = () =>
+      new Promise<X509Certificate | undefined>((resolve, reject) => {
+        const options = { host: "127.0.0.1", port: httpsPort, servername: "app.example.com" };
+        const socket = tlsConnect({ ...options, rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerX509Certificate());
+          socket.destroy();
+        });
+        socket.on("error", reject);
+      });
+    const certificate = await shown();
+    expect(certificate?.checkIssued(certificate)).toBeTrue();
+    expect(certificate?.checkHost("app.example.com")).toBe("app.example.com");
+    const answer = await running().get("/x", { target: port });
+    expect([answer.status, answer.field("location")]).toEqual([308, `https://localhost:${httpsPort}/x`]);
+  });
+
+  test("keys are kept where nobody else looks", () => {
+    const store = join(running().folder, "store");
+    expect(statSync(store).mode & 0o777).toBe(0o700);
   });
 });
 
