@@ -8,6 +8,7 @@ import { judge, runAbuse } from "../../tests/campaign/h2-abuse.ts";
 import { ATTACKS } from "../../tests/campaign/h2-attacks.table.ts";
 import { runNoLeak } from "../../tests/campaign/no-leak.ts";
 import { runNothingLost } from "../../tests/campaign/nothing-lost.ts";
+import { runTestssl } from "../../tests/conformance/testssl.ts";
 
 type Say = (line: string) => void;
 
@@ -101,10 +102,15 @@ async function acme(say: Say): Promise<readonly string[]> {
   ];
 }
 
+async function testssl(say: Say): Promise<readonly string[]> {
+  return [...(await runTestssl("intermediate", say)), ...(await runTestssl("modern", say))];
+}
+
 export const CAMPAIGNS: readonly Campaign[] = [
   { name: "nothing-lost", run: nothingLost },
   { name: "no-leak", run: noLeak },
   { name: "abuse", run: abuse },
   { name: "grpc", run: grpc },
+  { name: "testssl", run: testssl },
   { name: "acme", run: acme },
 ];

@@ -68,6 +68,7 @@ const STARTING: readonly Rule[] = [
     rule: "a client's preface in single bytes is taken",
     begins: false,
     async act(peer) {
+      peer.acknowledges = false; // it would come between the bytes
       for (const byte of PREFACE) {
         peer.send(Uint8Array.of(byte));
         await Bun.sleep(0);

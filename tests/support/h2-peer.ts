@@ -35,6 +35,8 @@ export class H2Peer {
   /** What the server has announced, by id; the last word counts. */
   readonly settings = new Map<number, number>();
   readonly scheme: "http" | "https";
+  /** False: SETTINGS are taken in silence. */
+  acknowledges = true;
   /** FIN or RST seen. */
   isClosed = false;
   /** Bytes that are no frames: nothing of HTTP/2 was spoken. */
@@ -191,7 +193,7 @@ export class H2Peer {
   #takeSettings(payload: Buffer): void {
     for (let at = 0; at + 6 <= payload.length; at += 6)
       this.settings.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
-    this.send(settingsAck());
+    if (this.acknowledges) this.send(settingsAck());
   }
 }
 
