@@ -55,7 +55,8 @@ export class Issuer {
     let last: Trouble | undefined;
     for (const config of request.config.authorities) {
       const leftMs = (this.#pausedUntilMs.get(config.directory) ?? 0) - timing.nowMs();
-      if (leftMs > 0) {
+      // more than any pause: the clock was set back
+      if (leftMs > 0 && leftMs <= MOST_PAUSE_MS) {
         last ??= new Trouble("network", `${config.name} is left alone for now`, {
           type: PAUSED,
           retryAfterMs: leftMs,

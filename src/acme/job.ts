@@ -13,6 +13,7 @@ import type { Timing } from "./timing.ts";
 import type { Trouble } from "./trouble.ts";
 
 const HOUR_MS = 3600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** A person who reloads has changed something: a name that failed is tried again then, but not more often than this. */
 const RELOAD_RETRY_MS = 60_000;
 
@@ -63,8 +64,10 @@ export class Job {
 
   /** A name that only a client asked for, without a valid certificate, and that may be asked for again. */
   isForgettable(nowMs: number): boolean {
-    const isIdle = this.isOnDemand && !this.isBusy && !this.isWanted && nowMs >= this.#retryAtMs;
-    return isIdle && nowMs >= (this.#stored?.issued.facts.notAfterMs ?? 0);
+    if (!this.isOnDemand || this.isBusy || this.isWanted) return false;
+    if (this.#stored !== undefined) return nowMs >= this.#stored.issued.facts.notAfterMs;
+    // how often it has failed is remembered for a while: whoever asks again and again must wait longer and longer
+    return nowMs >= this.#retryAtMs + DAY_MS;
   }
 
   /** A client asks for a certificate that is not there. out  true when it may be ordered now */
@@ -85,6 +88,16 @@ export class Job {
   /** From an authority that is no longer wanted, such as one for trying things out: to be replaced now. */
   #isForeign(): boolean {
     return !this.config.authorities.some(({ name }) => name === this.#stored?.authority);
+  }
+
+  /** The clock was set back: a wait lasts as long as it was meant to, not until a date that was wrong. */
+  noticeClock(nowMs: number): void {
+    const backMs = this.#triedAtMs - nowMs;
+    if (backMs > 0) {
+      this.#triedAtMs -= backMs;
+      this.#retryAtMs -= backMs;
+    }
+    this.#adviceAtMs = Math.min(this.#adviceAtMs, nowMs + DAY_MS);
   }
 
   /** When the next order is due. */
@@ -118,6 +131,7 @@ export class Job {
     this.#readAtMs = this.folder.storage.writtenAtMs(this.name);
     this.#window = undefined;
     this.#adviceAtMs = nowMs + pollMs(0);
+    this.#triedAtMs = nowMs;
     this.#retryAtMs = nowMs + restMs(stored.issued.facts.notAfterMs - nowMs);
     this.failures = 0;
     this.lastError = undefined;

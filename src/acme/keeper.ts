@@ -58,6 +58,7 @@ const LOOK_MS = 60_000;
 /** Another process has the lock: it may leave at any moment, and renews meanwhile. */
 const FOLLOWER_LOOK_MS = 3000;
 const LEAST_WAIT_MS = 50;
+const PUBLISH_MS = 1000;
 
 export class CertificateKeeper {
   readonly #options: KeeperOptions;
@@ -71,6 +72,9 @@ export class CertificateKeeper {
   /** By folder and name: one name on two listeners is one certificate. */
   readonly #jobs = new Map<string, Job>();
   #wanted = new Map<string, Wanted>();
+  /** By listener: when its offers last changed; and those that are to change in a moment. */
+  readonly #publishedAtMs = new Map<string, number>();
+  readonly #unpublished = new Set<string>();
   #busyCount = 0;
   #issuedCount = 0;
   #failedCount = 0;
@@ -247,6 +251,7 @@ export class CertificateKeeper {
     const nowMs = this.#timing.nowMs();
     for (const folder of this.#folders.values()) this.#tend(folder, nowMs);
     this.#forgetExpired(nowMs);
+    for (const job of this.#jobs.values()) job.noticeClock(nowMs);
     const jobs = [...this.#jobs.values()].filter((job) => job.folder.isOurs && job.listeners.size > 0);
     const due = jobs.filter((job) => job.dueAtMs() <= nowMs).sort((a, b) => a.dueAtMs() - b.dueAtMs());
     for (const job of due.slice(0, MAX_ORDERS - this.#busyCount)) void this.#run(job);
@@ -356,9 +361,22 @@ export class CertificateKeeper {
 
   // ── the board ──
 
+  /** At once, or a second after the last time: each change sends all pairs of the listener to every worker. */
   #publishListener(listener: string): void {
-    const wanted = this.#wanted.get(listener);
-    if (wanted !== undefined) this.#publish(listener, wanted);
+    if (this.#unpublished.has(listener)) return;
+    const nowMs = this.#timing.nowMs();
+    const waitMs = (this.#publishedAtMs.get(listener) ?? 0) + PUBLISH_MS - nowMs;
+    const publish = () => {
+      this.#unpublished.delete(listener);
+      this.#publishedAtMs.set(listener, this.#timing.nowMs());
+      const wanted = this.#wanted.get(listener);
+      if (wanted !== undefined && this.#isKeeping) this.#publish(listener, wanted);
+    };
+    if (waitMs <= 0 || waitMs > PUBLISH_MS) publish();
+    else {
+      this.#unpublished.add(listener);
+      this.#timing.after(waitMs, publish);
+    }
   }
 
   #publish(listener: string, { jobs }: Wanted): void {

@@ -131,6 +131,20 @@ test("a reload tries a name that failed again, once a minute at the most", async
   await stage.issued(NAME);
 });
 
+test("a clock that was set back makes no wait longer than it was meant to be", async () => {
+  const { stage, authority, timing, acme } = await open();
+  authority.refusal = { status: 429, type: "rateLimited", retryAfter: "3600" };
+  timing.leapMs = 300 * DAY_MS;
+  stage.start(stage.config(acme), timing);
+  await stage.logged("next try");
+  authority.refusal = undefined;
+  timing.leapMs = 0;
+  await looks();
+  expect(authority.orders.length).toBe(1);
+  timing.leapMs = 2 * HOUR_MS;
+  await stage.issued(NAME);
+});
+
 test("renewal follows the window that the authority suggests, and says which certificate it replaces (RFC 9773)", async () => {
   const { stage, authority, timing, acme } = await open({ hasRenewalInfo: true });
   const startMs = Date.now() + 10 * DAY_MS;
