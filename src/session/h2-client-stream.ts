@@ -261,7 +261,11 @@ export class H2ClientStream implements Upstream, Timed {
       this.#client.connection.consumed(this.#stream, bytes.length);
       return;
     }
-    if (this.#isHeadWaiting) this.#takeFirst(bytes, isEnd);
+    const { responseBodyKind, isTunnel } = this.#exchange;
+    if (bytes.length > 0 && responseBodyKind === BODY_NONE && !isTunnel) {
+      // §8.1: to HEAD, and with 204 and 304, there is none: passed on, it would be taken for the next answer
+      this.#abandon(fail("h2_response", "a body where none may be"));
+    } else if (this.#isHeadWaiting) this.#takeFirst(bytes, isEnd);
     else {
       if (bytes.length > 0) this.#takeMore(bytes);
       if (isEnd) this.takeEnd("");
@@ -381,7 +385,6 @@ export class H2ClientStream implements Upstream, Timed {
   /** The endpoint says that it has not begun (RFC 9113 §8.7): nothing is lost unless part of the request is. */
   refused(detail: string): void {
     if (this.#isOver) return;
-    this.#client.connection.reset(this.#stream, CANCEL);
     this.#cut(this.#hasGivenBody || this.#head !== undefined ? "upstream_reset" : "stream_refused", detail);
   }
 
@@ -392,16 +395,17 @@ export class H2ClientStream implements Upstream, Timed {
     this.#cut(code ?? found ?? "upstream_reset", detail);
   }
 
-  /** What the endpoint sent before came in time, however slow the client. */
+  /** Body bytes that came before count, however slow the client; a head that nobody has been told of does not. */
   #cut(code: FailureCode, detail: string): void {
-    this.settle();
     this.#isPaused = false;
     while (this.#held.length > 0 && !this.#isOver) {
       const bytes = this.#held.shift() as Buffer;
       this.#client.heldBytes -= bytes.length;
       this.#client.account.services.events.responseBody(this.#exchange, bytes);
     }
-    if (!this.#isOver) this.#fail(fail(code, detail));
+    if (this.#isOver) return;
+    this.#client.connection.reset(this.#stream, CANCEL);
+    this.#fail(fail(code, detail));
   }
 
   expire(): void {

@@ -127,7 +127,7 @@ const BROKEN: readonly [what: string, frames: (stream: number) => Buffer[], told
       ]),
       wire.data(id, "hi", { end: true }),
     ],
-    ["200 ", "h2_response"],
+    ["h2_response"],
   ],
   [
     "more bytes than its length (§8.1.1)",
@@ -138,7 +138,7 @@ const BROKEN: readonly [what: string, frames: (stream: number) => Buffer[], told
       ]),
       wire.data(id, "hi"),
     ],
-    ["200 ", "h2_response"],
+    ["h2_response"],
   ],
   ["no status (§8.3.2)", (id) => [head(id, [["x-a", "1"]], true)], ["h2_response"]],
   [
@@ -173,6 +173,22 @@ for (const [what, frames, wanted] of BROKEN) {
   test(`an answer with ${what} fails its exchange, after all that was sound`, async () => {
     const { note, count } = await answered(frames);
     expect([note.told, count("errors"), count("active")]).toEqual([[...wanted], 1, 0]);
+  });
+}
+
+const BODILESS: readonly [what: string, method: string, status: string][] = [
+  ["HEAD", "HEAD", "200"],
+  ["204", "GET", "204"],
+  ["304", "GET", "304"],
+];
+for (const [what, upstreamMethod, status] of BODILESS) {
+  test(`a body with ${what}, where none may be, does not get through (§8.1)`, async () => {
+    const { note, endpoints } = await answered(
+      (id) => [head(id, [[":status", status]]), wire.data(id, "HTTP/1.1 200 OK", { end: true })],
+      { upstreamMethod },
+    );
+    expect(note.told).toEqual(["h2_response"]);
+    await eventually(() => endpoints[0]?.of(FRAME.rstStream).length === 1);
   });
 }
 
