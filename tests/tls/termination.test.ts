@@ -34,6 +34,54 @@ test("HTTP/1.1 goes over TLS as it goes without: many requests, and a client tha
   await eventually(() => client.isClosed);
 });
 
+for (const [way, listener] of [
+  ["native", ""],
+  ["peeked", 'proxyProtocol: { from: ["10.0.0.0/8"] }'],
+] as const) {
+  test(`${way}: a large body reaches a slow reader whole, and an upload comes through`, async () => {
+    const bytes = Buffer.alloc(16 * 1024 * 1024);
+    for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(at, at);
+    const origin = await stage.origin((connection) => {
+      const end = connection.received.indexOf("\r\n\r\n");
+      const length = Number(/content-length: (\d+)/i.exec(connection.received)?.[1] ?? 0);
+      if (end === -1 || connection.received.length < end + 4 + length || connection.consumed > 0) return;
+      connection.consumed = connection.received.length;
+      const isSame =
+        length === 0 || connection.received.slice(end + 4) === bytes.toString("latin1", 0, length);
+      connection.write(`HTTP/1.1 200 OK\r\nX-Same: ${isSame}\r\nContent-Length: ${bytes.length}\r\n\r\n`);
+      connection.write(bytes);
+    });
+    const yaml = tlsListener("", ["a"], listener).replace(/respond: .*? \} \}/, `to: "${origin.address}" }`);
+    const weir = await stage.weir(yaml, { files: FILES });
+    const { socket } = await TlsClient.connect(weir.port());
+    socket.removeAllListeners("data");
+    const parts: Buffer[] = [];
+    let received = 0;
+    socket.on("data", (part: Buffer) => {
+      parts.push(part);
+      received += part.length;
+      if (parts.length % 16 === 0) {
+        socket.pause();
+        setTimeout(() => socket.resume(), 2);
+      }
+    });
+    const upload = bytes.subarray(0, 3_000_000);
+    socket.write(`POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${upload.length}\r\n\r\n`);
+    socket.write(upload);
+    await eventually(() => received > bytes.length, 10_000, "the body");
+    const whole = Buffer.concat(parts);
+    const head = whole.toString("latin1", 0, 1000).split("\r\n\r\n")[0] ?? "";
+    await eventually(() => received === head.length + 4 + bytes.length, 5000, "its end");
+    expect(head).toMatch(/^x-same: true$/im);
+    expect(
+      Buffer.concat(parts)
+        .subarray(head.length + 4)
+        .equals(bytes),
+    ).toBe(true);
+    socket.destroy();
+  }, 20_000);
+}
+
 test("unknown names refused: an alert for them, and for clients that name no server", async () => {
   const weir = await stage.weir(tlsListener("unknownNames: refuse", ["a", "wild"]), { files: FILES });
   const shown = (servername: string) => shownBy(weir.port(), { servername });
