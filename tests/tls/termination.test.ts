@@ -1,5 +1,6 @@
 /** TLS on listeners, seen from clients of the program. */
 import { afterEach, expect, test } from "bun:test";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { eventually } from "../support/eventually.ts";
 import { hasProc, openFiles } from "../support/proc.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -205,6 +206,47 @@ test("a session resumes on the same worker, also across a reload that keeps the 
   expect(await weir.reload(yaml.replace("hello", "good day"))).toBe(true);
   expect(await isResumed()).toBe(true);
 });
+
+test("a handshake under way when Weir is told to stop is finished, and its request answered", async () => {
+  const weir = await stage.weir(tlsListener("", ["a"]), { files: FILES });
+  const gate = await holdBack(weir.port(), 100);
+  const connecting = TlsClient.connect(gate.port);
+  await eventually(() => gate.isHolding());
+  const isAccepted = async () => metric(await weir.metrics(), "weir_listener_connections_active") === 1;
+  await eventually(isAccepted);
+  weir.signal("SIGTERM");
+  const isRefusing = async () => (await RawClient.connect(weir.port()).catch(() => undefined)) === undefined;
+  await eventually(isRefusing);
+  gate.open();
+  const client = await connecting;
+  expect((await client.get()).status).toBe(200);
+  expect(await weir.exited).toBe(0);
+});
+
+/** Stands before a port and lets no more than so many bytes of the client through until it is opened. */
+async function holdBack(port: number, limit: number) {
+  let held: (() => void) | undefined;
+  const server = createServer((client) => {
+    const onward = connect(port, "127.0.0.1");
+    for (const socket of [client, onward]) socket.on("error", () => {});
+    onward.pipe(client);
+    client.once("data", (first: Buffer) => {
+      client.pause();
+      onward.write(first.subarray(0, limit));
+      held = () => {
+        onward.write(first.subarray(limit));
+        client.pipe(onward);
+      };
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  stage.after(() => void server.close());
+  return {
+    port: (server.address() as AddressInfo).port,
+    isHolding: () => held !== undefined,
+    open: () => held?.(),
+  };
+}
 
 test("garbage and broken hellos leave no connection, no descriptor and no memory behind", async () => {
   const weir = await stage.weir(tlsListener("", ["a"]), { files: FILES });
