@@ -312,6 +312,23 @@ test.skipIf(!hasProc)(
   },
 );
 
+test("a reload with another storageKey seals everything anew, and nothing is ordered for it", async () => {
+  const { stage, authority, timing, acme } = await open();
+  const keyed = (storageKey: string) => stage.config({ ...acme, storageKey });
+  const keeper = stage.start(keyed("the old passphrase"), timing);
+  const { id } = await stage.issued(NAME);
+  keeper.read(keyed("the new passphrase"));
+  keeper.keep(keyed("the new passphrase"));
+  keeper.stop();
+  stage.offers.clear();
+  stage.start(keyed("the new passphrase"), timing);
+  expect((await stage.issued(NAME)).id).toBe(id);
+  timing.leapMs = 62 * DAY_MS; // with the same account
+  await stage.issued(NAME, id);
+  expect(authority.accounts).toBe(1);
+  expect(stage.lines.filter((line) => line.startsWith("error"))).toEqual([]);
+});
+
 test(
   "on demand: ten new names an hour for a listener, and a name that failed is not asked for again at once",
   async () => {

@@ -26,6 +26,8 @@ export class ScriptedAuthority {
   readonly orders: Record<string, unknown>[] = [];
   /** Certificate ids that were asked about, in order. */
   readonly advised: string[] = [];
+  /** How often an account was asked for. */
+  accounts = 0;
   refusal: Refusal | undefined;
   /** RFC 9773 §4.2, in ms since the epoch. */
   window = { startMs: 0, endMs: 0 };
@@ -75,6 +77,7 @@ export class ScriptedAuthority {
       case "renewal":
         return this.#advise(id);
       case "account":
+        this.accounts++;
         return answer({ status: "valid" }, 201, this.#url("/account/1"));
       case "order":
         return id === "" ? this.#placeOrder(payload) : this.#orderState(id);
