@@ -3,6 +3,7 @@
  */
 
 import { runAcmeRenewals } from "../../tests/campaign/acme-renewals.ts";
+import { runCertificates } from "../../tests/campaign/certificates.ts";
 import { runGrpc, type Security } from "../../tests/campaign/grpc.ts";
 import { judge, runAbuse } from "../../tests/campaign/h2-abuse.ts";
 import { ATTACKS } from "../../tests/campaign/h2-attacks.table.ts";
@@ -102,6 +103,16 @@ async function acme(say: Say): Promise<readonly string[]> {
   ];
 }
 
+async function certificates(say: Say): Promise<readonly string[]> {
+  const report = await runCertificates({ certificates: 1000, swaps: 5, ratePerSec: 2000, lanes: 200, say });
+  const { sent, answered, connections, p99Ms } = report.load;
+  say(`${sent} requests on ${connections} connections, ${answered} answered, p99 ${p99Ms.toFixed(1)} ms`);
+  return [
+    ...report.lost.slice(0, 20),
+    ...report.stale.map((name) => `${name} is still shown its old certificate`),
+  ];
+}
+
 async function testssl(say: Say): Promise<readonly string[]> {
   return [...(await runTestssl("intermediate", say)), ...(await runTestssl("modern", say))];
 }
@@ -111,6 +122,7 @@ export const CAMPAIGNS: readonly Campaign[] = [
   { name: "no-leak", run: noLeak },
   { name: "abuse", run: abuse },
   { name: "grpc", run: grpc },
+  { name: "certificates", run: certificates },
   { name: "testssl", run: testssl },
   { name: "acme", run: acme },
 ];

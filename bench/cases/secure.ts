@@ -114,11 +114,6 @@ async function h2cUpstream(bench: Bench): Promise<CaseResult> {
       value: ratio(rows, "cpuUs", "weir-h2c", "weir-h1"),
       limit: 1,
     },
-    {
-      text: "CPU per request to h2c against haproxy",
-      value: ratio(rows, "cpuUs", "weir-h2c", "haproxy-h2c"),
-      limit: 0.6,
-    },
   ]);
 }
 

@@ -52,6 +52,8 @@ const CALL_MS = 20_000;
 const KIB = 1024;
 const EIGHT_MIB = 8 * KIB * KIB;
 const STREAM_MESSAGES = 20;
+/** Each has a connection of its own. */
+const CLIENTS = 4;
 
 export async function runGrpc(options: GrpcOptions): Promise<GrpcReport> {
   const authority = await testAuthority();
@@ -96,6 +98,21 @@ interface Ending {
 
 type Kind = (client: Client, id: number) => Promise<Ending>;
 
+interface Planned {
+  readonly name: string;
+  readonly id: number;
+  readonly code: number;
+  readonly kind: Kind;
+}
+
+/** A step that reaches each of `count` once, and neighbours far from each other. */
+function strideFor(count: number): number {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  let step = Math.max(1, Math.floor(count * 0.618));
+  while (divisor(step, count) !== 1) step++;
+  return step;
+}
+
 class Campaign {
   readonly #port: number;
   readonly #credentials: ChannelCredentials;
@@ -125,6 +142,7 @@ class Campaign {
         status.OK,
         (client, id) => unaryCall(client, { id, size: EIGHT_MIB }),
       ],
+      ["unary, cancelled", unary / 20, status.CANCELLED, cancelledUnary],
       [
         "unary, too late",
         unary / 20,
@@ -137,24 +155,28 @@ class Campaign {
       ["both ways", streams, status.OK, bothWays],
       ["both ways, cancelled", streams / 10, status.CANCELLED, cancelledBoth],
     ];
-    for (const [name, count, code, kind] of plan) await this.#kind(name, Math.ceil(count), code, kind);
+    await this.#all(
+      plan.flatMap(([name, count, code, kind]) =>
+        Array.from({ length: Math.ceil(count) }, (_, id) => ({ name, id, code, kind })),
+      ),
+    );
     await eventually(() => server.active() === 0, 5000, "the server's calls to end").catch(() => undefined);
     say(`${front} to ${upstream}: ${JSON.stringify(this.#right)}, ${this.#wrong.length} wrong`);
     return { right: this.#right, wrong: this.#wrong, leftAtServer: server.active() };
   }
 
-  /** Calls of one kind, some at a time. */
-  async #kind(name: string, count: number, code: number, kind: Kind): Promise<void> {
-    const clients = [this.#client(), this.#client()];
+  /** All kinds mixed, the same way each time, so many at once. */
+  async #all(calls: readonly Planned[]): Promise<void> {
+    const clients = Array.from({ length: CLIENTS }, () => this.#client());
+    const step = strideFor(calls.length);
     let next = 0;
     const lane = async () => {
-      while (next < count) {
-        const id = next++;
+      while (next < calls.length) {
+        const { name, id, code, kind } = calls[(next++ * step) % calls.length] as Planned;
         await this.#call(name, id, code, kind(clients[id % clients.length] as Client, id));
       }
     };
-    const lanes = name.includes("MiB") ? 2 : this.#options.lanes;
-    await Promise.all(Array.from({ length: lanes }, lane));
+    await Promise.all(Array.from({ length: this.#options.lanes }, lane));
     for (const client of clients) client.close();
   }
 
@@ -201,6 +223,18 @@ function unaryCall(
       else resolve({ code: status.OK, wrong: answer?.equals(message) === true ? "" : "another answer" });
     };
     client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, options, answered);
+  });
+}
+
+/** Cancelled while the server waits, or just when it answers. */
+function cancelledUnary(client: Client, id: number): Promise<Ending> {
+  const message = encode({ id, count: 0, delayMs: 1000, size: 100 });
+  const { path, requestSerialize, responseDeserialize } = SERVICE.unary;
+  return new Promise((resolve) => {
+    const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, (error) =>
+      resolve({ code: error?.code ?? status.OK, wrong: error?.details ?? "it ran to its end" }),
+    );
+    setTimeout(() => call.cancel(), id % 100);
   });
 }
 
