@@ -11,8 +11,8 @@
  */
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body.ts";
 import { type Failure, type FailureCode, fail } from "../core/failure.ts";
-import { fieldIdOf } from "../core/field-names.ts";
-import { Fields } from "../core/fields.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import { Fields, fieldsOfLines } from "../core/fields.ts";
 import { CANCEL, errorName, NO_ERROR, REFUSED_STREAM } from "../protocol/h2/codes.table.ts";
 import type { H2Connection } from "../protocol/h2/connection.ts";
 import type { Head } from "../protocol/h2/head.ts";
@@ -32,6 +32,9 @@ const TUNNEL_IDLE_MS = 60 * 60 * 1000;
 const MAX_INTERIMS = 32;
 const SWITCHED = 101;
 const WEBSOCKET_KEY = fieldIdOf("sec-websocket-key");
+const ADDED_KEY = /^sec-websocket-key: ([^\r]*)/im;
+/** RFC 8441 §5: HTTP/2 has no use for it, and the endpoint may make its own. */
+const KEY_MASK = fieldMask("sec-websocket-key");
 
 /** The connection, as its streams see it. */
 export interface ClientStreamOwner {
@@ -77,8 +80,8 @@ class Outgoing implements H2RequestToWrite {
     this.upstreamMethod = exchange.upgrade === "" ? exchange.upstreamMethod : "CONNECT";
     this.upstreamTarget = exchange.upstreamTarget;
     this.requestFields = exchange.requestFields;
-    this.upstreamDropLow = exchange.upstreamDropLow;
-    this.upstreamDropHigh = exchange.upstreamDropHigh;
+    this.upstreamDropLow = exchange.upstreamDropLow | KEY_MASK.low;
+    this.upstreamDropHigh = exchange.upstreamDropHigh | KEY_MASK.high;
     this.upstreamAdded = exchange.upstreamAdded;
     this.upstreamIdLines = exchange.upstreamIdLines;
     this.requestBodyKind = exchange.requestBodyKind;
@@ -92,6 +95,11 @@ const OUTGOING = new Outgoing();
 function isBodyless({ requestBodyKind, requestBodyLength, isRequestComplete }: Exchange): boolean {
   if (requestBodyKind === BODY_NONE || requestBodyLength === 0) return true;
   return requestBodyKind === BODY_STREAM && isRequestComplete;
+}
+
+/** What the client's side will look for in the answer: its own key, or one made for a client that has none. */
+function webSocketKeyOf({ requestFields: fields }: Exchange): string {
+  return fields.get(WEBSOCKET_KEY) ?? ADDED_KEY.exec(fields.added)?.[1] ?? "";
 }
 
 export class H2ClientStream implements Upstream, Timed {
@@ -232,16 +240,15 @@ export class H2ClientStream implements Upstream, Timed {
 
   /** The endpoint agrees to a WebSocket: told as HTTP/1 would (RFC 6455 §4.2.2). */
   #takeSwitch(exchange: Exchange, isEnd: boolean): void {
-    const fields = exchange.responseFields;
-    const key = exchange.requestFields.get(WEBSOCKET_KEY) ?? "";
+    const { responseFields: fields, upgrade } = exchange;
+    fields.drop("sec-websocket-accept");
+    exchange.responseFields = fieldsOfLines(
+      `Upgrade: ${upgrade}\r\nSec-WebSocket-Accept: ${acceptOf(webSocketKeyOf(exchange))}\r\n${fields.linesWithout(0, 0)}`,
+    );
     exchange.status = SWITCHED;
     exchange.reason = reasonOf(SWITCHED);
     exchange.responseBodyKind = BODY_NONE;
     exchange.responseBodyLength = -1;
-    fields.drop("content-length");
-    fields.drop("sec-websocket-accept");
-    fields.add("Upgrade", exchange.upgrade);
-    fields.add("Sec-WebSocket-Accept", acceptOf(key));
     exchange.deadlineMs = NEVER;
     this.#watch(TUNNEL_IDLE_MS);
     this.#client.account.services.events.response(exchange, false);

@@ -131,6 +131,7 @@ export class H2ServerStream implements Downstream, Timed {
     exchange.upgrade = "websocket";
     exchange.requestBodyKind = BODY_NONE;
     exchange.isRequestComplete = true; // until the endpoint agrees, as in HTTP/1
+    exchange.requestFields.drop("sec-websocket-key");
     exchange.requestFields.add("Sec-WebSocket-Key", this.#webSocketKey);
   }
 

@@ -12,6 +12,7 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { WebSocket, WebSocketServer } from "ws";
 import { hashOf, MIB, sendBody, exchange as startExchange } from "../support/bulk.ts";
 import { testAuthority } from "../support/certificates.ts";
 import { eventually, within } from "../support/eventually.ts";
@@ -251,4 +252,39 @@ test("a certificate authority that is no certificate is refused at load, and the
   const client = await stage.client(weir.port());
   await client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   expect((await client.response()).status).toBe(200);
+});
+
+test("a WebSocket goes through two of us, by extended CONNECT in between, and is refused where that is off (RFC 8441)", async () => {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await within(new Promise((resolve) => server.once("listening", resolve)), DEADLINE_MS, "the server");
+  stage.after(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  server.on("connection", (socket) => socket.on("message", (text) => socket.send(`echo ${text}`)));
+  const { port: serverPort } = server.address() as { port: number };
+  const inner = await stage.weir(`
+listeners:
+  taking: { bind: "127.0.0.1:0", protocols: [h2], http2: { extendedConnect: true } }
+  plain: { bind: "127.0.0.1:0", protocols: [h2] }
+routes: [ { name: app, to: "127.0.0.1:${serverPort}" } ]
+`);
+  const outer = await stage.weir(config(inner.port("taking")));
+  const client = new WebSocket(`ws://127.0.0.1:${outer.port()}/socket`);
+  stage.after(() => client.terminate());
+  await within(new Promise((resolve) => client.once("open", resolve)), DEADLINE_MS, "the handshake");
+  const said = new Promise((resolve) => client.once("message", (text) => resolve(String(text))));
+  client.send("hello");
+  expect(await within(said, DEADLINE_MS, "the echo")).toBe("echo hello");
+  const closed = new Promise((resolve) => client.once("close", resolve));
+  client.close(1000);
+  expect(await within(closed, DEADLINE_MS, "the end")).toBe(1000);
+
+  const refusing = await stage.weir(config(inner.port("plain")));
+  const asker = await stage.client(refusing.port());
+  await asker.send(
+    "GET /socket HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  expect((await asker.response()).status).toBe(502);
 });
