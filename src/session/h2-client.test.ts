@@ -424,7 +424,7 @@ test("a WebSocket is asked for by extended CONNECT where the endpoint takes it, 
   expect(told(taking.events, exchange)).toEqual(["101 ", "pong", "end"]);
 });
 
-test("an endpoint that gives credit for every piece of a large body is not taken for a flood", async () => {
+test("an endpoint that answers every piece of a body with credit and a PING is not taken for a flood", async () => {
   const { pool, events, endpoints } = await start({
     said: (endpoint, read) => {
       const pieces = read.filter(({ type }) => type === FRAME.data);
@@ -432,7 +432,7 @@ test("an endpoint that gives credit for every piece of a large body is not taken
         ...pieces.flatMap(({ payload }) =>
           payload.length === 0
             ? []
-            : [wire.windowUpdate(0, payload.length), wire.windowUpdate(1, payload.length)],
+            : [wire.windowUpdate(0, payload.length), wire.windowUpdate(1, payload.length), wire.ping()],
         ),
       );
       if (read.some(({ type, flags }) => type === FRAME.data && flags === wire.FLAG.endStream)) {

@@ -61,7 +61,7 @@ beforeAll(async () => {
 });
 
 /** Echoes what it gets behind what it saw of the handshake. */
-async function server(options: TlsOptions, seen: string[] = []): Promise<number> {
+async function server(options: TlsOptions, seen: string[] = [], host = "127.0.0.1"): Promise<number> {
   const sockets = new Set<TLSSocket>();
   const started = createServer(options, (socket) => {
     sockets.add(socket);
@@ -76,11 +76,11 @@ async function server(options: TlsOptions, seen: string[] = []): Promise<number>
     for (const socket of sockets) socket.destroy();
     started.close();
   });
-  return await listening(started);
+  return await listening(started, host);
 }
 
-async function listening(started: Server): Promise<number> {
-  await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
+async function listening(started: Server, host = "127.0.0.1"): Promise<number> {
+  await new Promise<void>((resolve) => started.listen(0, host, resolve));
   const bound = started.address();
   return bound !== null && typeof bound === "object" ? bound.port : 0;
 }
@@ -123,6 +123,20 @@ for (const [what, wish, answer] of TRUSTED) {
     expect(await outcome(dialTo(port, dialer(wish)))).toBe(answer);
   });
 }
+
+test("an IPv6 address is verified as an address too", async () => {
+  const six = await ca.issue({ names: ["::1"] });
+  for (const [pair, wanted] of [
+    [six, "no name hello"],
+    [good, "tls_untrusted"],
+  ] as const) {
+    const port = await server(pair, [], "::1");
+    const session = new Noted();
+    dial({ ip: "::1", port }, session, { tls: dialer({ serverName: "" }), offer: "h1" });
+    ends.push(() => session.socket?.terminate());
+    expect(await outcome(session)).toBe(wanted);
+  }
+});
 
 const UNTRUSTED: readonly [what: string, pair: string, wish: Wish, reason: string][] = [
   ["for another name", "good", { serverName: "bad.test" }, "ERR_TLS_CERT_ALTNAME_INVALID"],

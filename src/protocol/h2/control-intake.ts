@@ -78,14 +78,19 @@ export class ControlIntake {
       link.fail(FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size");
       return;
     }
-    if (link.sender.updatesDue > 0) link.sender.updatesDue--;
-    else link.spend(COST.windowUpdate, "window updates");
+    this.#answer(COST.windowUpdate, "window updates");
     const more = uint31At(bytes, start);
     if (streamId !== 0) this.#openStream(streamId, more);
     else if (more === 0) link.fail(PROTOCOL_ERROR, "WINDOW_UPDATE of nothing");
     else if (link.sender.window + more > MAX_WINDOW_BYTES)
       link.fail(FLOW_CONTROL_ERROR, "the window is too large");
     else link.sender.window += more;
+  }
+
+  /** What answers body bytes is free; nothing else is. */
+  #answer(cost: number, what: string): void {
+    if (this.#link.sender.answersDue > 0) this.#link.sender.answersDue--;
+    else this.#link.spend(cost, what);
   }
 
   #openStream(id: number, more: number): void {
@@ -171,7 +176,7 @@ export class ControlIntake {
     const link = this.#link;
     if (length !== PING_BYTES) link.fail(FRAME_SIZE_ERROR, "PING of a wrong size");
     else if ((flags & FLAG_ACK) === 0) {
-      link.spend(COST.ping, "PING frames");
+      this.#answer(COST.ping, "PING frames");
       if (!link.isBroken) writePingAck(link.out, bytes, start);
     }
   }

@@ -15,8 +15,10 @@ import type { H2Stream } from "./stream.ts";
 /** Output that is gathered before the socket sees it. */
 export const FLUSH_BYTES = 64 * 1024;
 
-/** A frame of body bytes is answered by one for the stream and one for the connection; late ones are saved up. */
-const MAX_UPDATES_DUE = 10_000;
+/** Body bytes are answered by credit for stream and connection, and by gRPC with a PING that measures the way. */
+const ANSWERS_PER_FRAME = 3;
+/** Answers that come late are saved up. */
+const MAX_ANSWERS_DUE = 10_000;
 
 /** The connection, as its sender sees it. */
 export interface SenderOwner {
@@ -38,8 +40,8 @@ export class Sender {
   isBlocked = false;
   /** Bytes that wait in all streams. */
   queuedBytes = 0;
-  /** WINDOW_UPDATE frames that the peer may send in answer to what we have sent. */
-  updatesDue = 0;
+  /** WINDOW_UPDATE and PING frames that the peer may send in answer to what we have sent. */
+  answersDue = 0;
   readonly #owner: SenderOwner;
   readonly #waiting: H2Stream[] = [];
 
@@ -100,7 +102,7 @@ export class Sender {
       const length = Math.min(bytes.length - at, MAX_FRAME_BYTES, stream.sendWindow, this.window);
       if (length <= 0) break;
       writeData(out, stream.id, bytes, at, at + length);
-      if (this.updatesDue < MAX_UPDATES_DUE) this.updatesDue += 2;
+      if (this.answersDue < MAX_ANSWERS_DUE) this.answersDue += ANSWERS_PER_FRAME;
       stream.sendWindow -= length;
       this.window -= length;
       at += length;
