@@ -22,6 +22,7 @@ const FORMATS = {
   count: (value: unknown) => Number(value).toLocaleString("en-US"),
   ms: (value: unknown) => (value === 0 ? "–" : Number(value).toFixed(Number(value) < 10 ? 2 : 0)),
   maybe: (value: unknown) => (value ? String(value) : "–"),
+  prose: (value: unknown) => (value ? String(value) : "–"),
   day: (value: unknown) => (value ? String(value).slice(0, 10) : "–"),
   mib: (value: unknown) => (Number(value) / 1048576).toFixed(1),
 } as const;
@@ -74,7 +75,8 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid Highlight}
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .75rem .25rem 0;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-thead th{white-space:nowrap}tbody th{min-width:8rem;overflow-wrap:anywhere}
+td.s{white-space:nowrap}td.w{min-width:9rem;overflow-wrap:anywhere}
+thead th{white-space:nowrap}tbody th{min-width:10rem;overflow-wrap:anywhere}
 ul{margin:.5rem 0;padding-left:1.25rem}`;
 
 const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -136,12 +138,12 @@ const CERTIFICATES: readonly Column[] = [
   column("Names", "names", "list"),
   column("Listener", "listener", "text"),
   column("Source", "source", "text"),
-  column("From", "origin", "text"),
+  column("From", "origin", "prose"),
   column("Key", "keyType", "maybe"),
-  column("Issuer", "issuer", "maybe"),
+  column("Issuer", "issuer", "prose"),
   column("Expires", "notAfter", "day"),
   column("Renewal", "renewsAt", "day"),
-  column("Last error", "lastError", "maybe"),
+  column("Last error", "lastError", "prose"),
 ];
 
 /** The whole document. */
@@ -193,7 +195,7 @@ function facts(status: Status): string {
     ["From", "configSource"],
   ];
   const items = rows.map(([title, path]) => {
-    const value = cell("dd", FORMATS.text(status[path]), { path, format: "text", isNumber: false });
+    const value = cell("dd", FORMATS.text(status[path]), { path, format: "text", style: "" });
     return `<div><dt>${title}</dt>${value}</div>`;
   });
   return `<dl>\n${items.join("\n")}\n</dl>`;
@@ -219,7 +221,7 @@ function table(title: string, columns: readonly Column[], path: string, rows: re
       cell(at === 0 ? "th" : "td", FORMATS[format](row[key]), {
         path: `${path}.${index}.${key}`,
         format,
-        isNumber: isNumeric(format),
+        style: styleOf(format),
       }),
     );
     return `<tr>${cells.join("")}</tr>`;
@@ -237,8 +239,16 @@ ${body.join("\n")}
 ${moreThan(rows.length, "rows")}`;
 }
 
-const WORDS: readonly Column["format"][] = ["text", "list", "maybe", "day"];
-const isNumeric = (format: Column["format"]) => !WORDS.includes(format);
+/** Class of a cell: n = a number, s = short, never wrapped, w = a path or sentence, wrapped anywhere. */
+const STYLES: Partial<Record<Column["format"], string>> = {
+  text: "",
+  list: "",
+  maybe: "s",
+  day: "s",
+  prose: "w",
+};
+const styleOf = (format: Column["format"]) => STYLES[format] ?? "n";
+const isNumeric = (format: Column["format"]) => styleOf(format) === "n";
 
 const moreThan = (count: number, what: string) =>
   count <= MAX_ROWS ? "" : `<p>The first ${MAX_ROWS} of ${count} ${what}; /api/v1/status has all.</p>`;
@@ -246,13 +256,13 @@ const moreThan = (count: number, what: string) =>
 interface Place {
   readonly path: string;
   readonly format: Column["format"];
-  readonly isNumber: boolean;
+  readonly style: string;
 }
 
-function cell(tag: "dd" | "td" | "th", text: string, { path, format, isNumber }: Place): string {
+function cell(tag: "dd" | "td" | "th", text: string, { path, format, style }: Place): string {
   const scope = tag === "th" ? ' scope="row"' : "";
-  const style = isNumber ? ' class="n"' : "";
-  return `<${tag}${scope}${style} data-v="${path}" data-f="${format}">${escapeHtml(text)}</${tag}>`;
+  const styled = style === "" ? "" : ` class="${style}"`;
+  return `<${tag}${scope}${styled} data-v="${path}" data-f="${format}">${escapeHtml(text)}</${tag}>`;
 }
 
 function escapeHtml(text: string): string {
