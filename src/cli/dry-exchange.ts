@@ -42,6 +42,7 @@ export function dryExchange(request: DryRequest): Planned {
     method: reader.requestLine.method,
     rawTarget: reader.requestLine.target,
     isHttp10: reader.requestLine.isHttp10,
+    isHttp2: !listener.protocols.includes("h1"), // with both, as the one that every client has
     requestFields: reader.fields,
     requestBodyKind: reader.bodyKind,
     requestBodyLength: reader.bodyLength,

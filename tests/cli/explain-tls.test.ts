@@ -45,6 +45,7 @@ listeners:
     bind: ":445"
     tls: { certificates: { cert: app.crt, key: app.key }, clientAuth: { mode: optional, ca: ca.pem } }
   new: { bind: ":446", tls: { acme: { onDemand: new.example } } }
+  h2only: { bind: ":50051", protocols: h2 }
 routes:
   - { name: app, to: rpc }
   - { name: staff, match: { clientCert: "*" }, to: "https://10.0.0.1" }
@@ -124,6 +125,16 @@ test("how endpoints are spoken to is shown", async () => {
   if (outcome?.kind !== "proxy") throw new Error("not proxied");
   expect(outcome.targets[0]?.protocol).toBe("HTTP/2 over TLS, verified as rpc.internal");
   expect(outcome.requestLine).toBe("GET / HTTP/2");
+});
+
+test("where only HTTP/2 is spoken, Via says so", async () => {
+  const via = async (url: string) => {
+    const { outcome } = await explained("GET", url);
+    if (outcome?.kind !== "proxy") throw new Error("not proxied");
+    return outcome.requestFields.find(([name]) => name === "Via")?.[1];
+  };
+  expect(await via("http://app.test:50051/")).toBe("2.0 weir");
+  expect(await via("https://app.test/")).toBe("1.1 weir");
 });
 
 test("a client shows no certificate here, and that is noted", async () => {
