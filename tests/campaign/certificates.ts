@@ -28,8 +28,12 @@ export interface CertificatesReport {
 }
 
 const SWAP_MS = 30_000;
+const WARM_MS = 1000;
 /** One in so many names is looked at after a swap. */
 const LOOKS = 20;
+const LOOK_MS = 100;
+/** Pairs written before others have their turn. */
+const AT_ONCE = 10;
 
 const nameOf = (index: number) => `host-${index}.campaign.test`;
 
@@ -37,9 +41,11 @@ export async function runCertificates(options: CertificatesOptions): Promise<Cer
   const { certificates, ratePerSec, lanes, say } = options;
   const authority = await testAuthority();
   const origin = startEchoOrigin();
-  const first = await issueAll(authority, certificates);
+  // all of them ahead: whoever makes the load must have no other work
+  const sets: Issued[][] = [];
+  for (let set = 0; set <= options.swaps; set++) sets.push(await issueAll(authority, certificates));
   const files: Record<string, string> = {};
-  for (const [index, { cert, key }] of first.entries()) {
+  for (const [index, { cert, key }] of (sets[0] ?? []).entries()) {
     files[`${index}.crt`] = cert;
     files[`${index}.key`] = key;
   }
@@ -51,11 +57,12 @@ export async function runCertificates(options: CertificatesOptions): Promise<Cer
   try {
     load.start();
     const stale: string[] = [];
-    for (let round = 1; round <= options.swaps; round++) {
-      stale.push(...(await swap(weir, await issueAll(authority, certificates))));
+    await Bun.sleep(WARM_MS);
+    for (const [index, pairs] of sets.slice(1).entries()) {
+      stale.push(...(await swap(weir, pairs)));
       const { sent, answered } = load.report();
       say(
-        `swap ${round}: ${sent} sent, ${answered} answered, ${failures.length} lost, ${stale.length} stale`,
+        `swap ${index + 1}: ${sent} sent, ${answered} answered, ${failures.length} lost, ${stale.length} stale`,
       );
     }
     const report = await load.stop();
@@ -95,6 +102,8 @@ async function swap(weir: Weir, pairs: readonly Issued[]): Promise<string[]> {
   const fresh = join(weir.folder, "fresh");
   mkdirSync(fresh, { recursive: true });
   for (const [index, { cert, key }] of pairs.entries()) {
+    // in between the load must have its turn: it shares this process
+    if (index % AT_ONCE === 0) await Bun.sleep(1);
     for (const [name, text] of [
       [`${index}.crt`, cert],
       [`${index}.key`, key],
@@ -107,7 +116,11 @@ async function swap(weir: Weir, pairs: readonly Issued[]): Promise<string[]> {
   const step = Math.max(1, Math.floor(pairs.length / LOOKS));
   for (let index = 0; index < pairs.length; index += step) {
     const serial = BigInt(`0x${pairs[index]?.serial}`);
-    const isNew = async () => (await serialShown(weir.port(), nameOf(index))) === serial;
+    const isNew = async () => {
+      const isShown = (await serialShown(weir.port(), nameOf(index))) === serial;
+      if (!isShown) await Bun.sleep(LOOK_MS);
+      return isShown;
+    };
     await eventually(isNew, SWAP_MS, `the new certificate of ${nameOf(index)}`).catch(() => {
       stale.push(nameOf(index));
     });
