@@ -21,20 +21,31 @@ export interface Campaign {
 
 async function nothingLost(say: Say): Promise<readonly string[]> {
   const report = await runNothingLost({
-    ratePerSec: 5000,
-    lanes: 400,
+    plainPerSec: 2000,
+    tlsPerSec: 1000,
+    h2PerSec: 1500,
+    lanes: 150,
+    h2Connections: 16,
     streams: 40,
     reloads: 100,
     pauseMs: 300,
+    farewells: 100,
     say,
   });
-  const { load, streams, lost, excused, exitCode } = report;
+  const { plain, tls, h2, streams, lost, excused, exitCode } = report;
+  for (const [name, load] of Object.entries({ plain, tls, h2 })) {
+    const times = `p50 ${load.p50Ms.toFixed(1)} ms, p99 ${load.p99Ms.toFixed(1)} ms, longest ${load.maxMs.toFixed(0)} ms`;
+    say(
+      `${name}: ${load.sent} requests on ${load.connections} connections, ${load.answered} answered; ${times}`,
+    );
+  }
   say(
-    `${load.sent} requests on ${load.connections} connections, ${load.answered} answered; ${streams.opened} ` +
-      `WebSockets, ${streams.messages} messages; excused ${excused}; p50 ${load.p50Ms.toFixed(1)} ms, ` +
-      `p99 ${load.p99Ms.toFixed(1)} ms, longest ${load.maxMs.toFixed(0)} ms`,
+    `${streams.opened} WebSockets, ${streams.messages} messages; excused ${excused}; GOAWAY ${h2.farewells} times from ` +
+      `Weir, ${report.farewells} times from endpoints; ${h2.askedAgain} requests that were not begun, asked again`,
   );
-  const unaccounted = load.sent + streams.opened - load.answered - streams.completed - excused - lost.length;
+  const sent = plain.sent + tls.sent + h2.sent + streams.opened;
+  const done = plain.answered + tls.answered + h2.answered + streams.completed;
+  const unaccounted = sent - done - excused - lost.length;
   return [
     ...lost.slice(0, 20),
     ...(lost.length > 20 ? [`and ${lost.length - 20} more`] : []),

@@ -8,7 +8,7 @@
  *        sent and before its answer is whole is a failure, always
  */
 import { takeAnswer } from "./answer-reader.ts";
-import { kindOf, type RequestKind } from "./request-kinds.table.ts";
+import { kindOf, type RequestKind, requestText } from "./request-kinds.table.ts";
 
 export interface LoadOptions {
   readonly port: number;
@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly freshEvery: number;
   /** Where failures are noted, in the order in which they happen. */
   readonly failures: LoadFailure[];
+  /** Values of Host, in turn; `campaign.test` unless told. */
+  readonly hosts?: readonly string[];
   /** By TLS, verified: a certificate that does not hold is a failure as any other. */
   readonly tls?: LoadTls;
 }
@@ -34,6 +36,8 @@ export interface LoadFailure {
   readonly why: string;
   /** The client's port: which connection it was; 0 when there was none. */
   readonly port: number;
+  /** The connection carried other requests too, which fail with it. */
+  readonly isShared?: boolean;
 }
 
 export interface LoadReport {
@@ -69,7 +73,9 @@ const TICK_MS = 5;
 const ANSWER_MS = 15_000;
 /** Far above what the rate needs: reaching it means that answers have stopped coming. */
 const MAX_LANES = 4000;
-const FIELDS = "Host: campaign.test\r\nUser-Agent: campaign/1\r\n";
+const HOST = "campaign.test";
+const AGENT = "User-Agent: campaign/1\r\n";
+const CLOSE = "Connection: close\r\n";
 
 export class Load {
   readonly #options: LoadOptions;
@@ -158,10 +164,12 @@ export class Load {
 
   #compose(id: number, isLast: boolean): Pending {
     const kind = kindOf(id);
-    const { line, rest, body } = kind.request(id);
-    const bytes = `${line}\r\n${FIELDS}${isLast ? "Connection: close\r\n" : ""}${rest}`;
+    const { hosts = [HOST] } = this.#options;
+    const parts = kind.parts(id);
+    const lines = `Host: ${hosts[id % hosts.length]}\r\n${AGENT}${isLast ? CLOSE : ""}`;
+    const bytes = requestText(kind, parts, lines);
     const dueAtMs = this.#startedAtMs + (id * 1000) / this.#options.ratePerSec;
-    return { id, kind, body, bytes, dueAtMs, isLast };
+    return { id, kind, body: parts.answer, bytes, dueAtMs, isLast };
   }
 
   #open(pending: Pending | undefined): void {
@@ -175,6 +183,7 @@ export class Load {
       ...this.#security(),
       socket: {
         open: (socket) => {
+          lane.port = socket.localPort;
           if (this.#options.tls === undefined) this.#opened(socket);
         },
         handshake: (socket, isDone, error) => {
@@ -202,7 +211,6 @@ export class Load {
   #opened(socket: Bun.Socket<Lane>): void {
     const lane = socket.data;
     lane.socket = socket;
-    lane.port = socket.localPort;
     if (lane.pending === undefined) this.#idle.push(lane);
     else this.#ask(lane, lane.pending);
   }
@@ -230,7 +238,7 @@ export class Load {
     }
     lane.text += chunk.toString("latin1");
     try {
-      const answer = takeAnswer(lane.text, pending.kind.isHead === true);
+      const answer = takeAnswer(lane.text, pending.kind.method === "HEAD");
       if (answer === undefined) return;
       if (answer.status !== 200) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
       if (!answer.head.includes(`\r\nx-echo: ${pending.id}\r\n`))

@@ -9,18 +9,27 @@ test.skipIf(process.platform !== "linux")(
   async () => {
     const lines: string[] = [];
     const report = await runNothingLost({
-      ratePerSec: 800,
-      lanes: 80,
+      plainPerSec: 300,
+      tlsPerSec: 250,
+      h2PerSec: 350,
+      lanes: 40,
+      h2Connections: 8,
       streams: 8,
       reloads: 20,
       pauseMs: 20,
+      farewells: 10,
       say: (line) => lines.push(line),
     });
     expect(report.lost).toEqual([]);
-    const { load, streams, status } = report;
+    const { plain, tls, h2, streams, status } = report;
     // what a killed worker held, and not one more: every other request was answered, byte for byte
-    expect(load.sent + streams.opened).toBe(load.answered + streams.completed + report.excused);
-    expect(load.answered).toBeGreaterThan(5000);
+    const sent = plain.sent + tls.sent + h2.sent + streams.opened;
+    const answered = plain.answered + tls.answered + h2.answered;
+    expect(sent).toBe(answered + streams.completed + report.excused);
+    for (const load of [plain, tls, h2]) expect(load.answered).toBeGreaterThan(2000);
+    expect(report.farewells).toBeGreaterThan(20);
+    // each connection that a reload, the upgrade or the stop ended was told so before
+    expect(h2.farewells).toBeGreaterThan(0);
     expect(streams.messages).toBeGreaterThan(100);
     expect(report.exitCode).toBe(0);
     const restarts = status.workers.reduce((sum, worker) => sum + worker.restarts, 0);
