@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "bun:test";
 import { testAuthority } from "../../tests/support/certificates.ts";
+import { PLAIN_UPSTREAM } from "../config/check/resilience.ts";
 import type { EndpointConfig, UpstreamConfig, UpstreamTlsConfig } from "../config/config.ts";
 import { EndpointSettings } from "./endpoint-settings.ts";
 
@@ -15,6 +16,7 @@ function upstream(parts: Partial<UpstreamConfig> = {}): UpstreamConfig {
   return {
     name: "app",
     endpoints: [],
+    ...PLAIN_UPSTREAM,
     balance: "round-robin",
     pool: { idle: 8, idleTimeoutMs: 1000, maxAgeMs: 0 },
     proxyProtocol: "off",
@@ -27,6 +29,8 @@ function upstream(parts: Partial<UpstreamConfig> = {}): UpstreamConfig {
 const endpoint = (host: string): EndpointConfig => ({
   name: host,
   address: { kind: "tcp", host, port: 443 },
+  priority: 0,
+  zone: "",
   weight: 1,
   backup: false,
 });

@@ -302,7 +302,11 @@ function forwardingRules(route: RouteConfig): Route {
 
 const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
   "round-robin": "round-robin: endpoints take turns, each as often as its weight says",
+  "least-request": "least-request: the endpoint with the fewest requests in flight, by weight",
+  p2c: "p2c: of two endpoints by chance the one with fewer requests in flight, by weight",
+  ewma: "ewma: the endpoint that answers soonest, by its recent peak latency and what it has in flight",
   random: "random: by chance, in proportion to weight",
+  hash: "hash: always the same endpoint for the same key, while it has room",
 };
 
 function upstreamFacts(upstream: UpstreamConfig | undefined) {

@@ -26,6 +26,8 @@ export interface ServerConfig {
   readonly user: string | undefined;
   /** Ceiling for buffers and cache together, for each worker. */
   readonly memoryBytes: number;
+  /** Where this machine stands, as endpoints' `zone`; "" = nobody said. */
+  readonly zone: string;
 }
 
 export interface ListenerConfig {
@@ -156,6 +158,9 @@ export interface RouteConfig {
     readonly responseMs: number;
     readonly idleMs: number;
   };
+  readonly retry: RetryConfig;
+  /** Who is turned away first when the machine is overloaded. */
+  readonly shed: "low" | "normal" | "high";
   /** Own pages by status, or by class as "4xx" and "5xx": paths of HTML files, read at load. */
   readonly errorPages: Readonly<Record<string, string>>;
 }
@@ -166,12 +171,26 @@ export interface EndpointConfig {
   readonly address: Address;
   readonly weight: number;
   readonly backup: boolean;
+  /** 0 is asked first; the next only when too few of those before are usable. */
+  readonly priority: number;
+  /** Where it stands; "" = nobody said. */
+  readonly zone: string;
 }
 
 export interface UpstreamConfig {
   readonly name: string;
   readonly endpoints: readonly EndpointConfig[];
-  readonly balance: "round-robin" | "random";
+  readonly balance: "round-robin" | "least-request" | "p2c" | "ewma" | "random" | "hash";
+  /** undefined unless `balance` is hash. */
+  readonly hash: HashConfig | undefined;
+  readonly sticky: StickyConfig | undefined;
+  readonly health: HealthConfig;
+  /** How long an endpoint that came back takes less than its share; 0 = not at all. */
+  readonly slowStartMs: number;
+  readonly limits: UpstreamLimitsConfig;
+  readonly breaker: BreakerConfig | undefined;
+  /** Where endpoints come from besides those listed. */
+  readonly discovery: DiscoveryConfig | undefined;
   readonly pool: { readonly idle: number; readonly idleTimeoutMs: number; readonly maxAgeMs: number };
   /** PROXY protocol header to send at the start of each connection, or off. */
   readonly proxyProtocol: "off" | "v1" | "v2";
@@ -179,6 +198,120 @@ export interface UpstreamConfig {
   readonly protocol: "h1" | "h2" | "h2c" | "auto";
   /** undefined = plain text. */
   readonly tls: UpstreamTlsConfig | undefined;
+}
+
+/** What part of a request decides where it goes. */
+export type RequestKey =
+  | { readonly kind: "header" | "cookie" | "query"; readonly name: string }
+  | { readonly kind: "clientIp" | "path" };
+
+export interface HashConfig {
+  readonly on: RequestKey;
+  /** Most that an endpoint may have in flight, in shares of the mean; 1.25 = a quarter more. */
+  readonly loadFactor: number;
+}
+
+export interface StickyConfig {
+  readonly cookie: string;
+  /** 0 = until the browser is closed. */
+  readonly ttlMs: number;
+  /** Signs the cookie; undefined = a key made from the upstream's name and the server's own secret file. */
+  readonly secret: string | undefined;
+}
+
+export interface HealthConfig {
+  readonly active: ActiveHealthConfig | undefined;
+  readonly passive: PassiveHealthConfig | undefined;
+}
+
+export interface ActiveHealthConfig {
+  readonly type: "http" | "tcp" | "tls" | "grpc" | "command" | "agent";
+  readonly path: string;
+  readonly method: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Host to name; undefined = the endpoint's. */
+  readonly host: string | undefined;
+  /** undefined = the endpoint's. */
+  readonly port: number | undefined;
+  /** Inclusive ranges. */
+  readonly statuses: readonly (readonly [from: number, to: number])[];
+  /** Source of a regular expression that the body must match; tcp: what must be received. */
+  readonly body: string | undefined;
+  /** tcp: text to send first. */
+  readonly send: string | undefined;
+  /** grpc: service to ask about, "" = the server. */
+  readonly service: string;
+  readonly command: readonly string[];
+  readonly intervalMs: number;
+  /** While the state is changing. */
+  readonly fastIntervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
+  /** What an endpoint is taken for until it has been checked. */
+  readonly initial: "up" | "down";
+}
+
+export interface PassiveHealthConfig {
+  /** Failures in a row, or within `windowMs`, that eject. */
+  readonly failures: number;
+  readonly windowMs: number;
+  readonly ejectMs: number;
+  /** Ejections grow up to this. */
+  readonly maxEjectMs: number;
+  /** Share of the endpoints that may be ejected at once, 0 to 1. */
+  readonly maxEjected: number;
+  /** Share of failures that ejects by itself, 0 to 1; 0 = off. */
+  readonly errorRate: number;
+  /** Times the others' latency that ejects; 0 = off. */
+  readonly latencyFactor: number;
+  /** With a smaller share of usable endpoints than this all are used, 0 to 1. */
+  readonly panic: number;
+}
+
+export interface UpstreamLimitsConfig {
+  /** Requests in flight at once, in each worker; 0 = no limit. */
+  readonly connections: number;
+  readonly perEndpoint: number;
+  readonly queue: number;
+  readonly queueTimeoutMs: number;
+  /** Finds the limit by itself, from latency. */
+  readonly adaptive: boolean;
+}
+
+export interface BreakerConfig {
+  readonly errorRate: number;
+  /** Latency beyond which an answer counts as an error; 0 = off. */
+  readonly latencyMs: number;
+  readonly windowMs: number;
+  readonly minRequests: number;
+  readonly openMs: number;
+}
+
+export type DiscoveryConfig = { readonly intervalMs: number } & (
+  | { readonly kind: "dns"; readonly host: string; readonly port: number }
+  | { readonly kind: "srv"; readonly name: string }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "docker"; readonly socket: string; readonly label: string; readonly network: string }
+  | { readonly kind: "http"; readonly url: string }
+);
+
+export type RetryOn = "connect" | "reset" | "timeout" | number;
+
+export interface RetryConfig {
+  /** The first try included. */
+  readonly attempts: number;
+  readonly on: readonly RetryOn[];
+  /** 0 = none but the whole request's. */
+  readonly perTryMs: number;
+  /** Share of live requests that may be repeated, 0 to 1. */
+  readonly budget: number;
+  readonly backoffMs: number;
+  readonly maxBackoffMs: number;
+  /** Request body bytes kept for another try. */
+  readonly bufferBytes: number;
+  /** Ask another endpoint when no answer came for so long; 0 = never. */
+  readonly hedgeAfterMs: number;
 }
 
 export interface UpstreamTlsConfig {

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runControl } from "../../src/app/control.ts";
+import { PLAIN_RETRY } from "../../src/config/check/resilience.ts";
 import type { Config, ListenerTlsConfig } from "../../src/config/config.ts";
 import type { TestPlan } from "./processes.ts";
 
@@ -25,6 +26,7 @@ function load(): Config {
       drainTimeoutMs: plan.drainTimeoutMs ?? 5000,
       user: plan.user,
       memoryBytes: 2 ** 29,
+      zone: "",
     },
     listeners: plan.listeners.map(({ name, bind, certificates }) => ({
       name,
@@ -55,6 +57,8 @@ function load(): Config {
         requestHeaders: {} as Config["routes"][number]["requestHeaders"],
         responseHeaders: {} as Config["routes"][number]["responseHeaders"],
         timeouts: { requestMs: 0, connectMs: 5000, responseMs: 60_000, idleMs: 60_000 },
+        retry: PLAIN_RETRY,
+        shed: "normal",
         errorPages: {},
       },
     ],

@@ -20,6 +20,7 @@ export function checkServer(written: Written<typeof SERVER> | undefined, facts: 
     drainTimeoutMs: drainTimeout,
     user,
     memoryBytes: memory,
+    zone: "",
   };
 }
 

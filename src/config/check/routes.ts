@@ -15,6 +15,7 @@ import { toEdits } from "./edits.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absolutePath } from "./places.ts";
 import { mergePolicies } from "./policies.ts";
+import { PLAIN_RETRY } from "./resilience.ts";
 import { refuseTwins } from "./twins.ts";
 import type { RouteNeeds, WrittenPolicy, WrittenRoute } from "./written-route.ts";
 
@@ -111,6 +112,8 @@ function toRoute(written: WrittenRoute, place: Place, { needs, index }: RouteCon
       responseMs: timeouts.response,
       idleMs: timeouts.idle,
     },
+    retry: PLAIN_RETRY,
+    shed: "normal",
     errorPages: checkErrorPages(written, needs.facts),
   };
 }

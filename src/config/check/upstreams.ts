@@ -13,6 +13,7 @@ import { type Place, quote } from "../problem.ts";
 import { didYouMean, nearest } from "../suggest.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress } from "./places.ts";
+import { PLAIN_UPSTREAM } from "./resilience.ts";
 import { checkUpstreamTls, type PlacedEndpoint } from "./upstream-tls.ts";
 
 type UpstreamEntry = Entry<Written<typeof UPSTREAM>>;
@@ -61,7 +62,14 @@ export class UpstreamTable {
     const plainName = formatAddress(address);
     const name = scheme === "https" ? `https://${plainName}` : plainName;
     if (!this.#upstreams.has(name)) {
-      const endpoint: EndpointConfig = { name: plainName, address, weight: 1, backup: false };
+      const endpoint: EndpointConfig = {
+        name: plainName,
+        address,
+        weight: 1,
+        backup: false,
+        priority: 0,
+        zone: "",
+      };
       this.#upstreams.set(name, this.#fill({ name, value: {}, place }, [{ endpoint, scheme, place }]));
     }
     return name;
@@ -81,7 +89,14 @@ export class UpstreamTable {
       const { address: named, weight, backup } = withDefaults(ENDPOINT, written);
       if (named === undefined) return [];
       const address = absoluteAddress(named.address, this.#facts.folder);
-      const endpoint: EndpointConfig = { name: formatAddress(address), address, weight, backup };
+      const endpoint: EndpointConfig = {
+        name: formatAddress(address),
+        address,
+        weight,
+        backup,
+        priority: 0,
+        zone: "",
+      };
       const twin = seen.get(endpoint.name);
       seen.set(endpoint.name, at);
       if (twin !== undefined) {
@@ -106,6 +121,7 @@ export class UpstreamTable {
     return {
       name,
       endpoints: endpoints.map(({ endpoint }) => endpoint),
+      ...PLAIN_UPSTREAM,
       balance,
       pool: { idle: pool.idle, idleTimeoutMs: pool.idleTimeout, maxAgeMs: pool.maxAge },
       proxyProtocol,
