@@ -5,6 +5,7 @@
  * rule   a body byte that arrives is handed on at once; a side that is full pauses the other, so that no more
  *        than one read waits in memory for each direction
  */
+import { BODY_NONE } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
 import { fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
@@ -108,7 +109,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
 
   responseEnd(exchange: Exchange, trailers: string): void {
     const { web } = (exchange as Planned).plan;
-    if (web?.isAnswered === true) {
+    if (web?.isAnswered === true && exchange.sentBodyKind !== BODY_NONE) {
       exchange.downstream.sendBody(exchange, web.end(trailers));
       exchange.downstream.sendEnd(exchange, "");
     } else exchange.downstream.sendEnd(exchange, trailers);

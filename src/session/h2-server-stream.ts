@@ -130,6 +130,7 @@ export class H2ServerStream implements Downstream, Timed {
     exchange.method = "GET";
     exchange.upgrade = "websocket";
     exchange.requestBodyKind = BODY_NONE;
+    if (exchange.isRequestComplete) this.#heldEnd = ""; // nothing will come, which the endpoint is told once it agrees
     exchange.isRequestComplete = true; // until the endpoint agrees, as in HTTP/1
     exchange.requestFields.drop("sec-websocket-key");
     exchange.requestFields.add("Sec-WebSocket-Key", this.#webSocketKey);

@@ -5,7 +5,7 @@
  *        stream (h2-server-stream.ts)
  * rule   whatever concerns one stream ends that stream; what concerns the connection ends them all
  * bound  streams by http2.maxStreams; request bytes that wait by http2.connectionWindow; response bytes that wait by
- *        one read a stream and by server.memory
+ *        one read a stream and by server.memory; answers that the client does not read by MAX_UNREAD_BYTES
  * spec   RFC 9113, RFC 8441
  */
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
@@ -33,6 +33,13 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** How long and how much is read and forgotten after our last word, so that it is not lost to a reset. */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 1024 * 1024;
+/**
+ * Answers without a body end their streams, and no window holds them back: a client that asks and does not read would
+ * have us keep any number of them. Past the first it is not read until it has read, and past the second it is sent away:
+ * none that counts its open streams can have so many answers on their way.
+ */
+const PAUSE_UNREAD_BYTES = 1024 * 1024;
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** Between the first word of leaving and the last: requests that were on their way then have come (RFC 9113 §6.8). */
 const LEAVING_MS = 1000;
 /** Methods whose content is awaited: without any, they say that there is none (RFC 9110 §8.6). */
@@ -57,8 +64,11 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   /** Request bytes that wait in all streams. */
   heldBytes = 0;
   readonly #acceptedAtMs: number;
+  /** Instant by which the preface, or the head that has begun to come, must be whole. */
+  #headDueMs: number;
   #requests = 0;
   #isFlushDue = false;
+  #isReadPaused = false;
   #isStopped = false;
   #isLeavingSaid = false;
   #accountedBytes = 0;
@@ -83,7 +93,8 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     this.connection = new H2Connection("server", settings, this);
     this.connection.start();
     this.touched();
-    services.wheel.schedule(this, clock.nowMs + timeouts.headMs);
+    this.#headDueMs = clock.nowMs + timeouts.headMs;
+    services.wheel.schedule(this, this.#headDueMs);
   }
 
   // ── what the socket tells ──
@@ -106,6 +117,8 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     if (!this.wire.flush()) return;
     this.connection.isOutputBlocked = false;
     this.touched();
+    if (this.#isReadPaused) this.wire.socket.resume();
+    this.#isReadPaused = false;
   }
 
   /** A client that asks no more, and has not closed both ways, does not exist in HTTP/2. */
@@ -160,6 +173,14 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   // ── what the machine tells ──
 
   onHead(stream: H2Stream, head: Head, isEnd: boolean): void {
+    this.#headDueMs = NEVER;
+    if (this.wire.queuedBytes > MAX_UNREAD_BYTES) {
+      this.connection.releaseHead(head);
+      this.connection.fail(ENHANCE_YOUR_CALM, "the client asks and does not read");
+    } else this.#take(stream, head, isEnd);
+  }
+
+  #take(stream: H2Stream, head: Head, isEnd: boolean): void {
     const { limits, slot } = this.listener;
     const { counters, wheel } = this.services;
     const at = slot + LISTENER.at.requests;
@@ -258,6 +279,9 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
       else if (!wire.writeOut(connection.out)) connection.isOutputBlocked = true;
       connection.outputDone();
     }
+    if (this.#isReadPaused || wire.isClosed || wire.queuedBytes <= PAUSE_UNREAD_BYTES) return;
+    this.#isReadPaused = true;
+    wire.socket.pause();
   }
 
   /** Counts what waits here against server.memory: nothing, once there is nobody to wait for. */
@@ -278,11 +302,20 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   /** Nothing is asked at the moment: for how long may that be? */
   #rest(): void {
     if (this.connection.activeStreams > 0 || this.#isStopped) return;
-    const { timeouts } = this.listener;
-    const { wheel } = this.services;
     if (this.connection.isGoingAway) this.#stop(NO_ERROR);
     else if (this.services.isDraining || this.listener.isLeaving) this.leave();
-    else wheel.schedule(this, clock.nowMs + (this.connection.isIdle ? timeouts.idleMs : timeouts.headMs));
+    else this.services.wheel.schedule(this, this.#nextDueMs());
+  }
+
+  /** Preface and settings, and each head, have their time once, in however many pieces they come. */
+  #nextDueMs(): number {
+    const { headMs, idleMs } = this.listener.timeouts;
+    if (this.connection.isIdle && this.connection.hasSettings) {
+      this.#headDueMs = NEVER;
+      return clock.nowMs + idleMs;
+    }
+    if (this.#headDueMs === NEVER) this.#headDueMs = clock.nowMs + headMs;
+    return this.#headDueMs;
   }
 
   /** The client has broken the connection: GOAWAY stands in the output. */

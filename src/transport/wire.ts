@@ -89,6 +89,11 @@ export class Wire {
     return this.#queuedBytes > 0;
   }
 
+  /** How many. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
   /** Writes Latin-1 text. */
   writeText(text: string): boolean {
     if (this.#queuedBytes > 0) return this.#keep(Buffer.from(text, "latin1"));

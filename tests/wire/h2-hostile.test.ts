@@ -1,0 +1,170 @@
+/**
+ * Clients and endpoints that use HTTP/2 against its purpose, at the real program: what they hold is bounded, what they
+ * begin ends, and nobody is handed bytes that were meant for somebody else.
+ */
+import { afterEach, expect, test } from "bun:test";
+import { acceptOf } from "../../src/protocol/websocket-key.ts";
+import { eventually } from "../support/eventually.ts";
+import {
+  type FieldList,
+  FRAME,
+  headers,
+  PREFACE,
+  settings,
+  settingsAck,
+  takeFrames,
+} from "../support/h2-frames.ts";
+import { H2Peer } from "../support/h2-peer.ts";
+import type { Origin, OriginConnection } from "../support/origin.ts";
+import { Stage } from "../support/stage.ts";
+import type { Weir } from "../support/weir.ts";
+import { metric } from "../support/weir-metrics.ts";
+
+const stage = new Stage();
+afterEach(() => stage.clear());
+
+const MIB = 1024 * 1024;
+
+const ask = (method: string, path = "/", ...more: FieldList): FieldList => [
+  [":method", method],
+  [":scheme", "http"],
+  [":path", path],
+  [":authority", "a.test"],
+  ...more,
+];
+
+const gauge = async (weir: Weir, name: string) => metric(await weir.metrics(), name);
+
+/** An h2c endpoint that says these frames to each request. */
+async function h2cOrigin(answer: (connection: OriginConnection, stream: number) => void): Promise<Origin> {
+  const pending = new Map<OriginConnection, Buffer>();
+  return await stage.origin({
+    open: (connection) => connection.write(settings()),
+    data(connection, text) {
+      const held = pending.get(connection);
+      const bytes = Buffer.from(text, "latin1");
+      if (held === undefined) connection.write(settingsAck());
+      const all = held === undefined ? bytes.subarray(PREFACE.length) : Buffer.concat([held, bytes]);
+      const { frames, rest } = takeFrames(all);
+      pending.set(connection, Buffer.from(rest));
+      for (const { type, stream } of frames) if (type === FRAME.headers) answer(connection, stream);
+    },
+  });
+}
+
+test("a client that asks for heads and reads none is held at a bound, and answered when it reads", async () => {
+  const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2], limits: { requestsPerConnection: 1000000 } } }
+routes: [ { match: { path: /* }, redirect: { to: "/{rest}" } } ]
+`);
+  const peer = await H2Peer.connect({ port: weir.port() });
+  peer.pause();
+  const path = `/${"x".repeat(2000)}`;
+  const count = 10_000;
+  for (let first = 0; first < count; first += 500) {
+    peer.send(...Array.from({ length: 500 }, (_, at) => headers((first + at) * 2 + 1, ask("HEAD", path))));
+    await Bun.sleep(5);
+  }
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) > MIB / 2,
+    5000,
+    "heads to wait",
+  );
+  const asked = await gauge(weir, "weir_listener_requests_total");
+  expect(await gauge(weir, "weir_worker_buffered_bytes")).toBeLessThan(6 * MIB);
+  expect(asked).toBeLessThan(count);
+  peer.resume();
+  await peer.until(() => peer.isEnded(count * 2 - 1), "the last answer", 15_000);
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) === 0,
+    5000,
+    "nothing to wait",
+  );
+}, 30_000);
+
+for (const [what, bytes] of [
+  ["a head", Buffer.concat([PREFACE, settings(), headers(1, ask("GET"))])],
+  ["the preface", PREFACE],
+] as const) {
+  test(`timeouts.head is for the whole of ${what}: byte after byte does not move it`, async () => {
+    const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2], timeouts: { head: 500ms, idle: 10s } } }
+routes: [ { match: { path: /* }, respond: { body: "x" } } ]
+`);
+    const peer = await H2Peer.open({ port: weir.port() });
+    const whole = bytes.length - 20;
+    if (what === "a head") peer.send(bytes.subarray(0, whole));
+    for (let at = what === "a head" ? whole : 0; at < bytes.length && !peer.isClosed; at++) {
+      peer.send(bytes.subarray(at, at + 1));
+      await Bun.sleep(150);
+    }
+    expect(peer.isClosed).toBe(true);
+    expect(peer.status(1)).toBe(0);
+  });
+}
+
+test("an extended CONNECT that ends with its head ends its tunnel: the endpoint is told, and nothing stays", async () => {
+  let isEndSeen = false;
+  const origin = await stage.origin({
+    data(connection, text) {
+      const key = /sec-websocket-key: (\S+)/gi.exec(text)?.[1];
+      if (key === undefined) return;
+      const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+      connection.write(`${[...head, `Sec-WebSocket-Accept: ${acceptOf(key)}`].join("\r\n")}\r\n\r\nhello`);
+    },
+    end(connection) {
+      isEndSeen = true;
+      connection.end();
+    },
+  });
+  const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2], http2: { extendedConnect: true } } }
+routes: [ { to: "${origin.address}" } ]
+`);
+  const peer = await H2Peer.connect({ port: weir.port() });
+  const [, ...rest] = ask("CONNECT");
+  peer.send(
+    headers(1, [
+      [":method", "CONNECT"],
+      [":protocol", "websocket"],
+      ...rest,
+      ["sec-websocket-version", "13"],
+    ]),
+  );
+  await peer.until(() => peer.isEnded(1), "the end of the tunnel");
+  expect(peer.body(1).toString()).toBe("hello");
+  expect(isEndSeen).toBe(true);
+  await eventually(
+    async () => (await gauge(weir, "weir_requests_active")) === 0,
+    5000,
+    "no request to be active",
+  );
+});
+
+test("an answer to a gRPC-Web HEAD has no body, whatever the endpoint says behind its head (RFC 9110 §9.3.2)", async () => {
+  const origin = await h2cOrigin((connection, stream) => {
+    connection.write(
+      headers(
+        stream,
+        [
+          [":status", "200"],
+          ["content-type", "application/grpc"],
+        ],
+        { end: false },
+      ),
+    );
+    connection.write(headers(stream, [["grpc-status", "0"]]));
+  });
+  const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0" } }
+routes: [ { match: { path: /local }, respond: { body: "mine" } }, { to: app } ]
+upstreams: { app: { endpoints: [ "${origin.address}" ], protocol: h2c } }
+`);
+  const client = await stage.client(weir.port());
+  await client.send("HEAD / HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/grpc-web\r\n\r\n");
+  expect((await client.response("HEAD")).status).toBe(200);
+  await client.send("GET /local HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  const next = await client.response();
+  expect(next.raw).toStartWith("HTTP/1.1 200 ");
+  expect(next.body).toBe("mine");
+});
