@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "..", "..");
-const MARKS = { weir: ["yes", "built", "later"], others: ["yes", "part", "no", "?"] };
+const MARKS = { weir: ["yes", "built", "later", "no"], others: ["yes", "part", "no", "?"] };
 const OTHERS = 6;
 
 const rows = readFileSync(join(ROOT, "docs", "features.md"), "utf8")
