@@ -67,6 +67,8 @@ routes:
   - { match: { path: /small }, to: plain }
   - { match: { path: /1m }, to: plain }
 upstreams: { echo: [ "127.0.0.1:${echoPort}" ], plain: [ "127.0.0.1:${plainPort}" ] }
+# lines that somebody has to read would be part of what is measured
+observe: { accessLog: off }
 `;
 
 async function suffer(weir: Weir, what: Attack, options: AbuseOptions): Promise<AbuseResult> {
