@@ -93,9 +93,9 @@ export class H2Connection implements FrameSink {
     return this.#link.streams.values();
   }
 
-  /** True between two frames, with no stream open. */
+  /** True between two frames, with no stream open, once the peer has told its settings. */
   get isIdle(): boolean {
-    return this.#link.streams.size === 0 && this.#reader.isIdle && !this.#heads.isOpen;
+    return this.#link.streams.size === 0 && this.hasSettings && this.#reader.isIdle && !this.#heads.isOpen;
   }
 
   // ── output ──
@@ -121,6 +121,11 @@ export class H2Connection implements FrameSink {
   /** The socket is full: body bytes wait with their streams. */
   set isOutputBlocked(isBlocked: boolean) {
     this.#link.sender.isBlocked = isBlocked;
+  }
+
+  /** Body bytes sent since the connection began. */
+  get sentBytes(): number {
+    return this.#link.sender.sentBytes;
   }
 
   /** Body bytes that wait for windows or for the socket. */
@@ -217,9 +222,7 @@ export class H2Connection implements FrameSink {
 
   /** Gives a stream up: the session hears nothing more of it. */
   reset(stream: H2Stream, code: number): void {
-    if (stream.isClosed) return;
-    this.#link.sendReset(stream.id, code);
-    this.#link.close(stream);
+    if (!stream.isClosed) this.#link.giveUp(stream, code);
   }
 
   /** `bytes` of what `onBody` handed over are used up: the peer may send as many more. */

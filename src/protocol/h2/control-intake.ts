@@ -140,7 +140,12 @@ export class ControlIntake {
       this.#link.fail(FRAME_SIZE_ERROR, "PRIORITY_UPDATE of a wrong size");
       return;
     }
-    const stream = this.#link.streams.get(uint31At(bytes, start));
+    const id = uint31At(bytes, start);
+    if (!this.#link.isServer || id === 0) {
+      this.#link.fail(PROTOCOL_ERROR, "PRIORITY_UPDATE of no request");
+      return;
+    }
+    const stream = this.#link.streams.get(id);
     if (stream !== undefined) setPriority(stream, bytes.latin1Slice(start + 4, end));
   }
 
@@ -149,6 +154,7 @@ export class ControlIntake {
     const isAck = (flags & FLAG_ACK) !== 0;
     if (isAck ? length > 0 : length % SETTING_BYTES !== 0)
       link.fail(FRAME_SIZE_ERROR, "SETTINGS of a wrong size");
+    if (isAck) link.isAcknowledged = true;
     if (isAck || link.isBroken) return;
     if (this.hasSettings) link.spend(COST.settings, "SETTINGS frames");
     this.hasSettings = true;
@@ -158,6 +164,7 @@ export class ControlIntake {
       link.fail(wrong.code, wrong.detail);
       return;
     }
+    this.#onTableBytes(link.peer.leastTableBytes);
     this.#onTableBytes(link.peer.headerTableBytes);
     if (link.peer.initialWindow !== before) this.#moveWindows(link.peer.initialWindow - before);
     writeSettingsAck(link.out);

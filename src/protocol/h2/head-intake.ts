@@ -62,8 +62,8 @@ export class HeadIntake {
   headers(frame: Frame): void {
     const { bytes, flags, streamId } = frame;
     let { start, end } = frame;
-    if ((flags & FLAG_PADDED) !== 0 && frame.length > 0) {
-      end -= bytes[start] as number;
+    if ((flags & FLAG_PADDED) !== 0) {
+      end -= frame.length > 0 ? (bytes[start] as number) : 0;
       start++;
     }
     const priorityAt = start;

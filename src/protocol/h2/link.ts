@@ -8,7 +8,7 @@
  */
 import { borrowOut, type Out, returnOut } from "../../core/out.ts";
 import { AbuseMeter, COST } from "./abuse.ts";
-import { ENHANCE_YOUR_CALM, errorName, MAX_STREAM_ID } from "./codes.table.ts";
+import { DEFAULT_WINDOW_BYTES, ENHANCE_YOUR_CALM, errorName, MAX_STREAM_ID } from "./codes.table.ts";
 import { writeGoaway, writeReset } from "./frame-writer.ts";
 import type { Head } from "./head.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
@@ -55,8 +55,6 @@ export interface H2Failure {
 
 /** Streams that we have reset, for which frames may still be on their way. */
 const MAX_REMEMBERED = 256;
-/** Answers to a peer that does not read them. */
-const MAX_OUT_BYTES = 1024 * 1024;
 
 export class Link implements SenderOwner {
   readonly isServer: boolean;
@@ -72,6 +70,8 @@ export class Link implements SenderOwner {
   /** Streams of the peer above this one are not processed any more. */
   goawayStream = MAX_STREAM_ID;
   isGoingAway = false;
+  /** The peer has acknowledged our settings, and keeps to them from now on. */
+  isAcknowledged = false;
   nowMs = 0;
   /** Writes the trailers of a stream: set by whoever writes heads. */
   writeTrailers: (stream: H2Stream, lines: string) => void = () => {};
@@ -128,7 +128,12 @@ export class Link implements SenderOwner {
   // ── streams ──
 
   add(id: number, session: unknown): H2Stream {
-    const stream = new H2Stream(id, this.settings.streamWindowBytes, this.peer.initialWindow);
+    const { streamWindowBytes } = this.settings;
+    // §6.9.2: until the peer has read our settings it may send as much as the defaults allow
+    const window = this.isAcknowledged
+      ? streamWindowBytes
+      : Math.max(streamWindowBytes, DEFAULT_WINDOW_BYTES);
+    const stream = new H2Stream(id, window, this.peer.initialWindow);
     stream.session = session;
     this.streams.set(id, stream);
     return stream;
@@ -172,6 +177,13 @@ export class Link implements SenderOwner {
     if (oldest !== undefined) this.#forgotten.delete(oldest);
   }
 
+  /** Ends a stream that we have no more use for; one that is answered in full has done its work. */
+  giveUp(stream: H2Stream, code: number): void {
+    this.sendReset(stream.id, code);
+    if (stream.isOutputOver) this.#abuse.streamDone();
+    this.close(stream);
+  }
+
   // ── mistakes ──
 
   get isBroken(): boolean {
@@ -200,8 +212,5 @@ export class Link implements SenderOwner {
   /** Takes from what the peer may ask for nothing. */
   spend(cost: number, what: string): void {
     if (this.#abuse.isTooMuch(cost, this.nowMs)) this.fail(ENHANCE_YOUR_CALM, `too many ${what}`);
-    else if (this.sender.isBlocked && this.out.length > MAX_OUT_BYTES) {
-      this.fail(ENHANCE_YOUR_CALM, "the peer asks and does not read");
-    }
   }
 }

@@ -40,6 +40,8 @@ export class Sender {
   isBlocked = false;
   /** Bytes that wait in all streams. */
   queuedBytes = 0;
+  /** Bytes sent since the connection began. */
+  sentBytes = 0;
   /** WINDOW_UPDATE and PING frames that the peer may send in answer to what we have sent. */
   answersDue = 0;
   readonly #owner: SenderOwner;
@@ -89,7 +91,7 @@ export class Sender {
   forget(stream: H2Stream): void {
     this.queuedBytes -= stream.queuedBytes;
     stream.queuedBytes = 0;
-    stream.queue = [];
+    stream.queue = undefined;
     stream.isEndQueued = false;
     this.#stopWaiting(stream);
   }
@@ -105,6 +107,7 @@ export class Sender {
       if (this.answersDue < MAX_ANSWERS_DUE) this.answersDue += ANSWERS_PER_FRAME;
       stream.sendWindow -= length;
       this.window -= length;
+      this.sentBytes += length;
       at += length;
       if (isEnd && at === bytes.length) markEnd(out, length);
     }
@@ -121,11 +124,14 @@ export class Sender {
   }
 
   #enqueue(stream: H2Stream, bytes: Buffer, from: number, isEnd: boolean): void {
-    if (stream.queue.length === 0) stream.queueOffset = from;
-    stream.queue.push(bytes);
+    if (isEnd) stream.isEndQueued = true;
+    if (from === bytes.length) return; // an end alone, behind what waits
+    if (stream.queue === undefined) {
+      stream.queue = [bytes];
+      stream.queueOffset = from;
+    } else stream.queue.push(from === 0 ? bytes : bytes.subarray(from));
     stream.queuedBytes += bytes.length - from;
     this.queuedBytes += bytes.length - from;
-    stream.isEndQueued = isEnd;
     if (stream.isWaiting) return;
     if (stream.urgency === -1) this.#owner.prioritise(stream);
     stream.isWaiting = true;
@@ -143,9 +149,9 @@ export class Sender {
   }
 
   #sendQueued(stream: H2Stream): void {
-    const [bytes] = stream.queue;
-    if (bytes === undefined) return;
-    const isLast = stream.queue.length === 1 && stream.isEndQueued && stream.queuedTrailers === "";
+    const queue = stream.queue as Buffer[];
+    const bytes = queue[0] as Buffer;
+    const isLast = queue.length === 1 && stream.isEndQueued && stream.queuedTrailers === "";
     const from = stream.queueOffset;
     const limit = stream.isIncremental ? from + MAX_FRAME_BYTES : from + FLUSH_BYTES;
     const isPart = limit < bytes.length;
@@ -154,7 +160,7 @@ export class Sender {
     this.queuedBytes -= at - from;
     stream.queueOffset = at;
     if (at === bytes.length) {
-      stream.queue.shift();
+      queue.shift();
       stream.queueOffset = 0;
     }
     if (stream.queuedBytes === 0) this.#queueOut(stream, isLast);
@@ -162,6 +168,7 @@ export class Sender {
   }
 
   #queueOut(stream: H2Stream, isEnd: boolean): void {
+    stream.queue = undefined;
     this.#stopWaiting(stream);
     if (isEnd) this.#owner.outputOver(stream);
     else if (stream.isEndQueued) this.end(stream, stream.queuedTrailers);

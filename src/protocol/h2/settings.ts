@@ -1,7 +1,7 @@
 /**
  * Settings: what the peer has told about itself, with the defaults until then.
  *
- * spec   RFC 9113 §6.5.2, RFC 8441 §3
+ * spec   RFC 9113 §6.5.2, RFC 7541 §4.2, RFC 8441 §3
  */
 import {
   DEFAULT_WINDOW_BYTES,
@@ -18,10 +18,13 @@ import {
 } from "./codes.table.ts";
 
 const ENTRY_BYTES = 6;
+const DEFAULT_TABLE_BYTES = 4096;
 const LARGEST_FRAME_BYTES = 2 ** 24 - 1;
 
 export class PeerSettings {
-  headerTableBytes = 4096;
+  headerTableBytes = DEFAULT_TABLE_BYTES;
+  /** The smallest that the last SETTINGS frame named on the way there: our next header block has to say so. */
+  leastTableBytes = DEFAULT_TABLE_BYTES;
   /** Streams that we may have open at once: no limit until the peer names one. */
   maxStreams = Number.POSITIVE_INFINITY;
   initialWindow = DEFAULT_WINDOW_BYTES;
@@ -35,6 +38,7 @@ export class PeerSettings {
     end: number,
     isFromServer: boolean,
   ): { readonly code: number; readonly detail: string } | undefined {
+    this.leastTableBytes = this.headerTableBytes;
     for (let at = start; at < end; at += ENTRY_BYTES) {
       const wrong = this.#set(bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2), isFromServer);
       if (wrong !== undefined) return wrong;
@@ -46,6 +50,7 @@ export class PeerSettings {
     switch (id) {
       case SETTING_HEADER_TABLE_SIZE:
         this.headerTableBytes = value;
+        this.leastTableBytes = Math.min(value, this.leastTableBytes);
         return undefined;
       case SETTING_ENABLE_PUSH:
         return value > 1 || (isFromServer && value === 1) ? wrongValue("ENABLE_PUSH") : undefined;

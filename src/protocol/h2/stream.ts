@@ -36,8 +36,8 @@ export class H2Stream {
 
   // what goes out
   sendWindow: number;
-  /** Body bytes that wait for a window or for the socket. */
-  queue: Buffer[] = [];
+  /** Body bytes that wait for a window or for the socket; most streams never have any. */
+  queue: Buffer[] | undefined;
   queuedBytes = 0;
   /** Of the first piece, what is sent already. */
   queueOffset = 0;
