@@ -17,6 +17,7 @@ import { grpcTimeoutLine, grpcTimeoutMs } from "./grpc.ts";
 import { GrpcWeb, grpcWebType } from "./grpc-web.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Endpoint, Planned, Route, Site } from "./plan.ts";
+import { sendAgain } from "./send-again.ts";
 
 /** What a proxy says about a client, in every spelling that some backend reads. */
 const ABOUT_CLIENT = fieldMask(
@@ -63,9 +64,10 @@ export function forward(exchange: Planned): NextOf<"forward"> {
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
   if (plan.isFailing) return afterFailure(exchange);
+  const mayFollow = isReady && sendAgain(exchange);
   if (!exchange.isRequestComplete) {
     // an attempt before may have paused the body
-    if (isReady) exchange.downstream.resumeRequest(exchange);
+    if (mayFollow) exchange.downstream.resumeRequest(exchange);
     else exchange.downstream.pauseRequest(exchange);
   }
   return WAIT;

@@ -14,6 +14,7 @@ import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exch
 import { type PipelineServices, Plan, type Planned } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
 import { finish, run } from "./run.ts";
+import { sendAgain } from "./send-again.ts";
 import { tellTrouble } from "./trouble.ts";
 
 const CONTINUE = 100;
@@ -87,7 +88,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   // ── from the endpoint ──
 
   upstreamReady(exchange: Exchange): void {
-    exchange.downstream.resumeRequest(exchange);
+    if (sendAgain(exchange)) exchange.downstream.resumeRequest(exchange);
   }
 
   interim(exchange: Exchange, status: number, fields: Fields): void {

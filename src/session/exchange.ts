@@ -186,6 +186,10 @@ export class Exchange<Plan = unknown> {
   upstreamAdded = "";
   /** `idLines` when they go out as they are: appended after `upstreamAdded`. */
   upstreamIdLines = "";
+  /** What an endpoint got of the body and says it has not begun: the next attempt gets it first, and then the rest. */
+  bodyAgain: Buffer | undefined;
+  /** Behind it, once the request is complete. */
+  trailersAgain = "";
   timeouts: UpstreamTimeouts = NO_TIMEOUTS;
   /** Instant by which the whole exchange must be over. */
   deadlineMs = Number.POSITIVE_INFINITY;

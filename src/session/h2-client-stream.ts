@@ -5,7 +5,7 @@
  *        cut by RST_STREAM
  * rule   response bytes that come while the client is slow wait here, bounded by the stream's window; their credit goes
  *        back when the client has taken them. A head waits until the end of its read for the body that came with it:
- *        both then leave in one write.
+ *        both then leave in one write. Request bytes are kept for a while, for an endpoint that has not begun.
  * note   a WebSocket is asked for by extended CONNECT; its 200 becomes the 101 that the client's side knows
  * spec   RFC 9113 §8, RFC 8441 §5
  */
@@ -30,6 +30,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 const TUNNEL_IDLE_MS = 60 * 60 * 1000;
 /** An endpoint that sends 1xx for ever is not answering. */
 const MAX_INTERIMS = 32;
+/**
+ * Request bytes that are kept until the endpoint answers, to be sent again when it says that it has not begun: what may
+ * be sent before it has said a word, unless it has told other windows (RFC 9113 §6.9.2).
+ */
+const MAX_KEPT_BYTES = 65_535;
 const SWITCHED = 101;
 const WEBSOCKET_KEY = fieldIdOf("sec-websocket-key");
 const ADDED_KEY = /^sec-websocket-key: ([^\r]*)/im;
@@ -43,7 +48,7 @@ export interface ClientStreamOwner {
   readonly scheme: "http" | "https";
   /** The connection has carried an answer before: if it breaks now, it may have been broken before we asked. */
   readonly isProven: boolean;
-  /** Response bytes that wait in all streams. */
+  /** Bytes that all streams hold: of responses that wait, of requests that may have to be sent again. */
   heldBytes: number;
   /** Something may have to be sent. */
   touched(): void;
@@ -90,11 +95,11 @@ class Outgoing implements H2RequestToWrite {
 }
 
 const OUTGOING = new Outgoing();
+const NOTHING_KEPT: Buffer[] = [];
 
-/** True when no body byte follows the head; one of unknown length may be known by now to be empty. */
-function isBodyless({ requestBodyKind, requestBodyLength, isRequestComplete }: Exchange): boolean {
-  if (requestBodyKind === BODY_NONE || requestBodyLength === 0) return true;
-  return requestBodyKind === BODY_STREAM && isRequestComplete;
+/** True when no body byte follows the head. */
+function isBodyless({ requestBodyKind, requestBodyLength }: Exchange): boolean {
+  return requestBodyKind === BODY_NONE || requestBodyLength === 0;
 }
 
 /** What the client's side will look for in the answer: its own key, or one made for a client that has none. */
@@ -114,8 +119,10 @@ export class H2ClientStream implements Upstream, Timed {
   #isOver = false;
   #isPaused = false;
   #isRequestOut = false;
-  /** Part of the request is gone for good: it cannot be sent again. */
-  #hasGivenBody = false;
+  /** What was given of the body, as long as it can be given again; undefined = part of it is gone for good. */
+  #kept: Buffer[] | undefined = NOTHING_KEPT;
+  #keptBytes = 0;
+  #trailers = "";
   #isHeadWaiting = false;
   #interims = 0;
   /** What came while the client was slow. */
@@ -150,7 +157,7 @@ export class H2ClientStream implements Upstream, Timed {
 
   sendBody(bytes: Buffer): boolean {
     const { timeouts, isTunnel } = this.#exchange;
-    this.#hasGivenBody = true;
+    this.#keep(bytes);
     if (!this.#isPaused) this.#watch(isTunnel ? TUNNEL_IDLE_MS : timeouts.idleMs);
     const isOpen = this.#client.connection.sendData(this.#stream, bytes, false);
     this.#client.touched();
@@ -160,11 +167,31 @@ export class H2ClientStream implements Upstream, Timed {
   sendEnd(trailers: string): void {
     const { timeouts, isTunnel } = this.#exchange;
     this.#isRequestOut = true;
-    if (trailers !== "") this.#hasGivenBody = true;
+    this.#trailers = trailers;
     this.#client.connection.sendTrailers(this.#stream, isTunnel ? "" : trailers);
     this.#client.touched();
     if (isTunnel) this.#endTunnel();
     else if (!this.#isPaused) this.#watch(this.#head === undefined ? timeouts.responseMs : timeouts.idleMs);
+  }
+
+  /** Copies: the piece may be a small part of a large read. */
+  #keep(bytes: Buffer): void {
+    if (this.#kept === undefined) return;
+    const isTooMuch = this.#keptBytes + bytes.length > MAX_KEPT_BYTES;
+    if (isTooMuch || this.#exchange.isTunnel || this.#client.account.services.budget.isExhausted) {
+      this.#keepNothing();
+      return;
+    }
+    if (this.#keptBytes === 0) this.#kept = [];
+    this.#kept.push(Buffer.from(bytes));
+    this.#keptBytes += bytes.length;
+    this.#client.heldBytes += bytes.length;
+  }
+
+  #keepNothing(): void {
+    this.#client.heldBytes -= this.#keptBytes;
+    this.#keptBytes = 0;
+    this.#kept = undefined;
   }
 
   /** What could not be sent is out. */
@@ -202,6 +229,7 @@ export class H2ClientStream implements Upstream, Timed {
     }
     const exchange = this.#exchange;
     this.#head = head;
+    this.#keepNothing();
     exchange.respondedAtMs = clock.nowMs;
     exchange.status = head.status;
     exchange.reason = reasonOf(head.status);
@@ -392,7 +420,12 @@ export class H2ClientStream implements Upstream, Timed {
   /** The endpoint says that it has not begun (RFC 9113 §8.7): nothing is lost unless part of the request is. */
   refused(detail: string): void {
     if (this.#isOver) return;
-    this.#cut(this.#hasGivenBody || this.#head !== undefined ? "upstream_reset" : "stream_refused", detail);
+    const exchange = this.#exchange;
+    if (this.#kept !== undefined && !isBodyless(exchange)) {
+      exchange.bodyAgain = Buffer.concat(this.#kept);
+      exchange.trailersAgain = this.#trailers;
+    }
+    this.#cut(this.#kept === undefined ? "upstream_reset" : "stream_refused", detail);
   }
 
   /** The connection is gone, or broken. */
@@ -455,6 +488,7 @@ export class H2ClientStream implements Upstream, Timed {
     if (this.#isOver) return;
     this.#isOver = true;
     for (const bytes of this.#held.splice(0)) this.#client.heldBytes -= bytes.length;
+    this.#keepNothing();
     this.#client.account.services.wheel.forget(this);
     this.#client.touched(); // a reset may have to go out
     this.#client.streamOver();

@@ -212,23 +212,64 @@ test("a mistake in one stream leaves the others alone", async () => {
   expect(endpoints.length).toBe(1);
 });
 
-test("a refused stream is not sent again by itself once part of its body is given away", async () => {
-  let refuse = () => {};
-  const { pool, events } = await start({
-    said: (endpoint, read) => {
-      if (!read.some(({ type }) => type === FRAME.data)) return;
-      refuse = () => endpoint.send(wire.rstStream(1, CODE.refusedStream));
-    },
+const KEPT = 65_535;
+const REFUSED: readonly [what: string, pieces: readonly Buffer[], again: number | undefined][] = [
+  ["nothing of its body", [], undefined],
+  ["part of its body", [Buffer.from("part"), Buffer.from("s")], 5],
+  ["as much as is kept", [Buffer.alloc(KEPT - 1, "x"), Buffer.from("x")], KEPT],
+];
+for (const [what, pieces, again] of REFUSED) {
+  test(`a stream that is refused when the endpoint has ${what} can be asked for again, whole (§8.7)`, async () => {
+    const { exchange, note, services } = await refusedAfter(pieces, wire.rstStream(1, CODE.refusedStream));
+    expect(note.told).toEqual(["stream_refused"]);
+    expect(exchange.bodyAgain?.length).toBe(again ?? 0);
+    expect(exchange.bodyAgain?.toString()).toBe(pieces.map(String).join(""));
+    expect(services.budget.usedBytes).toBe(0);
+  });
+}
+
+test("a stream of which more was given than is kept cannot be asked for again", async () => {
+  const pieces = [Buffer.alloc(KEPT, "x"), Buffer.from("y")];
+  const { exchange, note, services } = await refusedAfter(pieces, wire.goaway(0, CODE.none));
+  expect([note.told, exchange.bodyAgain, services.budget.usedBytes]).toEqual([
+    ["upstream_reset"],
+    undefined,
+    0,
+  ]);
+});
+
+/** A request of which an endpoint with room for it all gets these pieces, and then says this. */
+async function refusedAfter(pieces: readonly Buffer[], word: Buffer) {
+  const { pool, events, endpoints, services } = await start({
+    settings: [[SETTING.initialWindowSize, KEPT * 2]],
+    said: (endpoint) => void endpoint.connection.write(wire.windowUpdate(0, KEPT * 2)),
   });
   const exchange = request(STREAMED);
   pool.send(exchange, true);
+  const note = events.of(exchange);
+  await eventually(() => note.isReady);
+  for (const piece of pieces) exchange.upstream?.sendBody(piece);
+  const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const [endpoint] = endpoints as [Endpoint];
+  const got = () => endpoint.of(FRAME.data).reduce((sum, { payload }) => sum + payload.length, 0);
+  await eventually(() => endpoint.asked.length === 1 && got() >= Math.min(total, KEPT));
+  expect(services.budget.usedBytes).toBeLessThanOrEqual(total);
+  endpoint.send(word);
+  await eventually(() => note.failure);
+  return { exchange, note, services };
+}
+
+test("what is kept of a request body is let go when the endpoint answers", async () => {
+  const { pool, events, endpoints, services } = await start();
+  const exchange = request(STREAMED);
+  pool.send(exchange, true);
   await eventually(() => events.of(exchange).isReady);
-  exchange.upstream?.sendBody(Buffer.from("part"));
-  await eventually(() => {
-    refuse();
-    return events.of(exchange).failure;
-  });
-  expect(told(events, exchange)).toEqual(["upstream_reset"]);
+  exchange.upstream?.sendBody(Buffer.alloc(1000));
+  await eventually(() => endpoints[0]?.of(FRAME.data).length === 1);
+  expect(services.budget.usedBytes).toBe(1000);
+  endpoints[0]?.send(head(1, [[":status", "200"]]));
+  await eventually(() => told(events, exchange).length === 1);
+  await eventually(() => services.budget.usedBytes === 0);
 });
 
 test("a slow client holds the endpoint back by its window, and loses nothing", async () => {

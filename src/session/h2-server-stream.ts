@@ -178,7 +178,8 @@ export class H2ServerStream implements Downstream, Timed {
   /** The request is complete; `trailers` are field lines or "". */
   takeEnd(trailers: string): void {
     const { exchange } = this;
-    if (this.#held.length > 0 || this.#isAsking) {
+    // while no connection is there, an end is given to nobody either
+    if (this.#isPaused || this.#held.length > 0 || this.#isAsking) {
       this.#heldEnd = trailers;
       return;
     }
@@ -207,7 +208,7 @@ export class H2ServerStream implements Downstream, Timed {
       this.#server.heldBytes -= bytes.length;
       this.#deliver(bytes);
     }
-    if (this.#held.length > 0 || this.#heldEnd === undefined) return;
+    if (this.#isPaused || this.#held.length > 0 || this.#heldEnd === undefined) return;
     const trailers = this.#heldEnd;
     this.#heldEnd = undefined;
     this.takeEnd(trailers);
