@@ -10,7 +10,9 @@ export interface Flushable {
   flush(): void;
 }
 
-const waiting: Flushable[] = [];
+let waiting: Flushable[] = [];
+/** The list of the turn before, used again. */
+let spare: Flushable[] = [];
 
 /** Has `flush` called at the end of this turn; the caller sees to it that it asks once. */
 export function flushSoon(connection: Flushable): void {
@@ -18,7 +20,9 @@ export function flushSoon(connection: Flushable): void {
 }
 
 function flushAll(): void {
-  // what is asked for from here on belongs to the next turn
-  const due = waiting.splice(0, waiting.length);
+  const due = waiting;
+  waiting = spare; // what is asked for from here on belongs to the next turn
   for (const connection of due) connection.flush();
+  due.length = 0;
+  spare = due;
 }

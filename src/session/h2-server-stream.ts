@@ -29,6 +29,8 @@ const SWITCHED = 101;
 const BAD_GATEWAY = 502;
 /** RFC 6455 §4.1. */
 const KEY_BYTES = 16;
+/** Pieces up to this size are put together while they wait: each alone costs more than its bytes. */
+const JOIN_BYTES = 1024;
 
 /** The connection, as its streams see it. */
 export interface StreamOwner extends Omit<Downstream, keyof StreamCommands> {
@@ -65,13 +67,15 @@ export class H2ServerStream implements Downstream, Timed {
   #isOver = false;
   #isPaused = false;
   /** What came while the endpoint was slow. */
-  #held: Buffer[] = [];
+  #held: Buffer[] | undefined;
   /** The end came behind it, with these trailers. */
   #heldEnd: string | undefined;
   /** Given to the endpoint, which has not taken all of it yet. */
   #uncreditedBytes = 0;
   /** What waited for the client when its time began to run. */
   #waitedBytes = 0;
+  /** What the connection had sent by then. */
+  #sentByThen = 0;
   /** Key that an endpoint must answer; "" = no WebSocket. */
   #webSocketKey = "";
 
@@ -139,16 +143,24 @@ export class H2ServerStream implements Downstream, Timed {
   takeBody(bytes: Buffer, isEnd: boolean): void {
     const { exchange } = this;
     exchange.bytesReceived += bytes.length;
-    const limit = this.listener.limits.bodyBytes;
-    if (limit > 0 && exchange.bytesReceived > limit && !exchange.isTunnel) {
-      this.#fail(fail("body_too_large", `more than ${limit} bytes`));
-      return;
-    }
+    if (this.#isTooMuch(bytes.length)) return;
     const isWaiting = this.#isPaused || this.#isAsking;
     if (bytes.length > 0 && isWaiting) this.#hold(bytes);
     else if (bytes.length > 0) this.#deliver(bytes);
     if (isEnd) this.takeEnd("");
     else if (!this.#isPaused) this.#watchBody();
+  }
+
+  /** Told once: what comes while the client reads our answer is forgotten. */
+  #isTooMuch(newBytes: number): boolean {
+    const { exchange } = this;
+    const limit = this.listener.limits.bodyBytes;
+    if (limit === 0 || exchange.bytesReceived <= limit || exchange.isTunnel) return false;
+    this.#server.connection.consumed(this.#stream, newBytes);
+    if (exchange.bytesReceived - newBytes <= limit) {
+      this.#fail(fail("body_too_large", `more than ${limit} bytes`));
+    }
+    return true;
   }
 
   /** The WebSocket is asked for, and not agreed on. */
@@ -157,7 +169,15 @@ export class H2ServerStream implements Downstream, Timed {
   }
 
   #hold(bytes: Buffer): void {
-    this.#held.push(bytes);
+    this.#held ??= [];
+    const last = this.#held.at(-1);
+    if (last !== undefined && last.length + bytes.length <= JOIN_BYTES) {
+      this.#held[this.#held.length - 1] = Buffer.concat([last, bytes]);
+    } else {
+      // a small piece of a large read must not keep all of it
+      const isSmallPart = bytes.length * 2 < bytes.buffer.byteLength;
+      this.#held.push(isSmallPart ? Buffer.from(bytes) : bytes);
+    }
     this.#server.heldBytes += bytes.length;
     this.#server.touched();
   }
@@ -179,7 +199,7 @@ export class H2ServerStream implements Downstream, Timed {
   takeEnd(trailers: string): void {
     const { exchange } = this;
     // while no connection is there, an end is given to nobody either
-    if (this.#isPaused || this.#held.length > 0 || this.#isAsking) {
+    if (this.#isPaused || this.#held !== undefined || this.#isAsking) {
       this.#heldEnd = trailers;
       return;
     }
@@ -187,7 +207,7 @@ export class H2ServerStream implements Downstream, Timed {
     exchange.isRequestComplete = true;
     this.#server.services.wheel.forget(this);
     this.#server.services.events.requestEnd(exchange, trailers);
-    if (exchange.isTunnel && exchange.isResponseComplete) this.#complete();
+    if (exchange.isTunnel && this.#stream.isOutputOver) this.#complete();
   }
 
   pauseRequest(): void {
@@ -200,15 +220,17 @@ export class H2ServerStream implements Downstream, Timed {
     this.#isPaused = false;
     this.#giveCredit();
     this.#deliverHeld();
+    if (!this.exchange.isRequestComplete && !this.#isPaused && !this.#isOver) this.#watchBody();
   }
 
   #deliverHeld(): void {
-    while (this.#held.length > 0 && !this.#isPaused && !this.#isOver) {
-      const bytes = this.#held.shift() as Buffer;
+    for (let bytes = this.#held?.shift(); bytes !== undefined; bytes = this.#held?.shift()) {
+      if (this.#held?.length === 0) this.#held = undefined;
       this.#server.heldBytes -= bytes.length;
       this.#deliver(bytes);
+      if (this.#isPaused || this.#isOver) return;
     }
-    if (this.#isPaused || this.#held.length > 0 || this.#heldEnd === undefined) return;
+    if (this.#isPaused || this.#heldEnd === undefined) return;
     const trailers = this.#heldEnd;
     this.#heldEnd = undefined;
     this.takeEnd(trailers);
@@ -272,7 +294,7 @@ export class H2ServerStream implements Downstream, Timed {
       exchange.isResponseComplete = true;
       this.#server.connection.sendTrailers(this.#stream, "");
       this.#server.touched();
-      if (exchange.isRequestComplete) this.#complete();
+      if (exchange.isRequestComplete && this.#stream.isOutputOver) this.#complete();
       return;
     }
     this.#server.connection.sendTrailers(this.#stream, trailers);
@@ -291,7 +313,6 @@ export class H2ServerStream implements Downstream, Timed {
     exchange.isRequestComplete = false;
     exchange.responseFields.drop("sec-websocket-accept");
     exchange.sentStatus = exchange.sentStatus === SWITCHED ? 200 : exchange.sentStatus;
-    exchange.sentAdded = "";
     this.#server.connection.sendResponse(this.#stream, exchange, false);
     this.#server.services.wheel.forget(this);
     this.#server.touched();
@@ -338,8 +359,8 @@ export class H2ServerStream implements Downstream, Timed {
     this.#isOver = true;
     this.#stream.session = undefined;
     this.#server.services.wheel.forget(this);
-    for (const bytes of this.#held) this.#server.heldBytes -= bytes.length;
-    this.#held = [];
+    for (const bytes of this.#held ?? []) this.#server.heldBytes -= bytes.length;
+    this.#held = undefined;
     this.#server.exchangeOver(this.#head);
     this.#server.touched();
   }
@@ -359,12 +380,20 @@ export class H2ServerStream implements Downstream, Timed {
   /** The client must take bytes. */
   #watchClient(): void {
     this.#waitedBytes = this.#stream.queuedBytes;
+    this.#sentByThen = this.#server.connection.sentBytes;
     this.#server.services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
+  }
+
+  /** It took bytes of this stream, or of others that went first while this one might have been sent. */
+  get #isClientReading(): boolean {
+    const { queuedBytes, sendWindow } = this.#stream;
+    const isOvertaken = sendWindow > 0 && this.#server.connection.sentBytes > this.#sentByThen;
+    return queuedBytes < this.#waitedBytes || isOvertaken;
   }
 
   expire(): void {
     if (this.#waitedBytes > 0) {
-      if (this.#stream.queuedBytes < this.#waitedBytes) this.#watchClient();
+      if (this.#isClientReading) this.#watchClient();
       else this.#fail(fail("send_timeout"));
     } else if (!this.exchange.isRequestComplete) this.#fail(fail("body_timeout"));
   }
