@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startWeir, type Weir } from "../support/weir.ts";
 import { type EchoOrigin, startEchoOrigin } from "./echo-origin.ts";
-import { abuseConfig } from "./h2-abuse.ts";
+import { abuseConfig, MAX_GROWTH_BYTES } from "./h2-abuse.ts";
 import { attack } from "./h2-attacker.ts";
 import { ATTACKS } from "./h2-attacks.table.ts";
 import { privateBytes } from "./kernel.ts";
@@ -12,7 +12,6 @@ import { type PlainOrigin, startPlainOrigin } from "./plain-origin.ts";
 
 const SECONDS = 0.5;
 const CALM = 11;
-const MIB = 1024 * 1024;
 let weir: Weir;
 let echo: EchoOrigin;
 let plain: PlainOrigin;
@@ -49,7 +48,7 @@ for (const what of ATTACKS) {
         SECONDS,
       );
       expect(await isServed()).toBe(true);
-      expect(privateBytes(pid) - before).toBeLessThan(64 * MIB);
+      expect(privateBytes(pid) - before).toBeLessThan(MAX_GROWTH_BYTES);
       if (expects === "held") return;
       const endings = Object.keys(report.ended).filter((code) => code !== "none");
       expect(report.ended).not.toEqual({});

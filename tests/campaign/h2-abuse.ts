@@ -148,6 +148,6 @@ export function judge(what: Attack, result: AbuseResult, isFull: boolean): strin
 }
 
 /** Half of what a worker may buffer by default is far more than any of these should take. */
-const MAX_GROWTH_BYTES = 128 * MIB;
+export const MAX_GROWTH_BYTES = 128 * MIB;
 /** Below it the machine's own noise is larger than the difference. */
 const FLOOR_MS = 5;

@@ -151,14 +151,6 @@ const ATTACKS_THAT_END: readonly Attack[] = [
     bytes: () => forever(Buffer.concat([START, headers(1, POST, { end: false })]), repeat(data(1, ""))),
   },
   {
-    name: "padding-flood",
-    connections: 4,
-    expects: "ends",
-    codes: [CODE.enhanceYourCalm, CODE.flowControl],
-    bytes: () =>
-      forever(Buffer.concat([START, headers(1, POST, { end: false })]), repeat(data(1, "", { pad: 255 }))),
-  },
-  {
     name: "priority-flood",
     connections: 4,
     expects: "ends",
@@ -202,6 +194,14 @@ function* bombs(): Generator<Uint8Array> {
 }
 
 const ATTACKS_THAT_HOLD: readonly Attack[] = [
+  // takes as many bytes as an upload does, which nobody ends either
+  {
+    name: "padding-flood",
+    connections: 4,
+    expects: "held",
+    bytes: () =>
+      forever(Buffer.concat([START, headers(1, POST, { end: false })]), repeat(data(1, "", { pad: 255 }))),
+  },
   {
     name: "zero-window",
     connections: 4,
