@@ -24,6 +24,8 @@ const HSTS = fieldIdOf(HSTS_NAME);
 const UPGRADE = fieldIdOf("upgrade");
 /** A request body up to this size is read and forgotten before a local answer; nginx discards likewise. */
 const MAX_FORGOTTEN_BYTES = 64 * 1024;
+/** Failures that more of the body would only make worse. */
+const WAITS_FOR_NOTHING: ReadonlySet<string> = new Set(["body_too_large", "body_timeout", "out_of_memory"]);
 
 export function answer(exchange: Planned): NextOf<"answer"> {
   const { plan } = exchange;
@@ -94,7 +96,7 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
 function shouldAwaitRequest(exchange: Planned): boolean {
   const { plan } = exchange;
   if (exchange.isRequestComplete || plan.isRequestBroken || exchange.expectsContinue) return false;
-  if (exchange.failure?.code === "body_too_large" || exchange.failure?.code === "body_timeout") return false;
+  if (exchange.failure !== undefined && WAITS_FOR_NOTHING.has(exchange.failure.code)) return false;
   return exchange.requestBodyLength >= 0 && exchange.requestBodyLength <= MAX_FORGOTTEN_BYTES;
 }
 

@@ -11,7 +11,7 @@
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
 import { fail } from "../core/failure.ts";
 import { LISTENER } from "../observe/metrics.table.ts";
-import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR } from "../protocol/h2/codes.table.ts";
+import { ENHANCE_YOUR_CALM, errorName } from "../protocol/h2/codes.table.ts";
 import { H2Connection } from "../protocol/h2/connection.ts";
 import type { Head } from "../protocol/h2/head.ts";
 import type { H2Events } from "../protocol/h2/link.ts";
@@ -61,7 +61,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   deadlineMs = NEVER;
   wheelTick = 0;
   wheelIndex = 0;
-  /** Request bytes that wait in all streams. */
+  /** Request bytes of all streams: heads, which an indexed field of 4 KiB makes large for a byte each, and what waits. */
   heldBytes = 0;
   readonly #acceptedAtMs: number;
   /** Instant by which the preface, or the head that has begun to come, must be whole. */
@@ -73,8 +73,10 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   #isLeavingSaid = false;
   #accountedBytes = 0;
   #lingerBytes = 0;
+  /** What the client had not taken when its time to do so began, after our last word. */
+  #unreadBytes = 0;
   /** Heads of exchanges that are over: given back at the end of the turn, when nobody looks at them any more. */
-  #usedHeads: Head[] = [];
+  readonly #usedHeads: Head[] = [];
 
   constructor(socket: RawSocket, listener: Listener, client: ClientAddress, services: SessionServices) {
     const { limits, http2, timeouts } = listener;
@@ -124,7 +126,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   /** A client that asks no more, and has not closed both ways, does not exist in HTTP/2. */
   onEnd(): void {
     readClock();
-    this.#failStreams();
+    this.#failStreams("the client closed its side");
     this.flush();
     this.wire.close();
   }
@@ -134,21 +136,20 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     this.wire.closed();
     this.#isStopped = true;
     this.connection.isOutputBlocked = true;
-    this.#failStreams();
+    this.#failStreams("the connection was closed");
     this.connection.outputDone();
     this.#account(0);
     this.services.wheel.forget(this); // last: what ends an exchange may set a deadline
   }
 
-  #failStreams(): void {
-    for (const stream of [...this.connection.streams()])
-      this.#streamOf(stream)?.lost("the connection was closed");
+  #failStreams(detail: string): void {
+    for (const stream of [...this.connection.streams()]) this.#streamOf(stream)?.lost(detail);
   }
 
   expire(): void {
-    if (this.#isStopped) this.wire.close();
+    if (this.#isStopped) this.#endLinger();
     else if (this.#isLeavingSaid && !this.connection.isGoingAway) this.#leaveNow();
-    else if (this.connection.activeStreams === 0) this.#stop(NO_ERROR);
+    else if (this.connection.activeStreams === 0) this.#stop();
   }
 
   /** The worker or the listener is leaving, or this connection has served enough: told now, meant a moment later. */
@@ -182,17 +183,18 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
 
   #take(stream: H2Stream, head: Head, isEnd: boolean): void {
     const { limits, slot } = this.listener;
-    const { counters, wheel } = this.services;
+    const { counters } = this.services;
     const at = slot + LISTENER.at.requests;
     counters[at] = (counters[at] as number) + 1;
-    wheel.schedule(this, this.#isLeavingSaid ? this.deadlineMs : NEVER);
+    if (!this.#isLeavingSaid) this.deadlineMs = NEVER; // each exchange has its own from here on
+    this.heldBytes += head.fields.end;
     const exchange = this.#exchangeOf(stream, head, isEnd);
     if (head.isTooLarge) exchange.failure = fail("head_too_large");
     else if (limits.bodyBytes > 0 && exchange.requestBodyLength > limits.bodyBytes) {
       exchange.failure = fail("body_too_large", `${exchange.requestBodyLength} bytes declared`);
     }
     if (limits.requestsPerConnection > 0 && this.#requests >= limits.requestsPerConnection) this.leave();
-    (stream.session as H2ServerStream).begin();
+    this.#streamOf(stream)?.begin();
   }
 
   #exchangeOf(stream: H2Stream, head: Head, isEnd: boolean): Exchange {
@@ -267,7 +269,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   flush(): void {
     this.#isFlushDue = false;
     for (const head of this.#usedHeads) this.connection.releaseHead(head);
-    if (this.#usedHeads.length > 0) this.#usedHeads = [];
+    this.#usedHeads.length = 0;
     this.#write();
     this.#account(this.connection.queuedBytes + this.heldBytes);
   }
@@ -293,6 +295,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
 
   /** An exchange is over: its head is used again, once nobody looks at it. */
   exchangeOver(head: Head): void {
+    this.heldBytes -= head.fields.end;
     this.#usedHeads.push(head);
     this.#rest();
   }
@@ -302,15 +305,15 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   /** Nothing is asked at the moment: for how long may that be? */
   #rest(): void {
     if (this.connection.activeStreams > 0 || this.#isStopped) return;
-    if (this.connection.isGoingAway) this.#stop(NO_ERROR);
+    if (this.connection.isGoingAway) this.#stop();
     else if (this.services.isDraining || this.listener.isLeaving) this.leave();
-    else this.services.wheel.schedule(this, this.#nextDueMs());
+    else if (!this.#isLeavingSaid) this.services.wheel.schedule(this, this.#nextDueMs());
   }
 
   /** Preface and settings, and each head, have their time once, in however many pieces they come. */
   #nextDueMs(): number {
     const { headMs, idleMs } = this.listener.timeouts;
-    if (this.connection.isIdle && this.connection.hasSettings) {
+    if (this.connection.isIdle) {
       this.#headDueMs = NEVER;
       return clock.nowMs + idleMs;
     }
@@ -322,17 +325,30 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   #breakOff(): void {
     const isAbuse = this.connection.failure?.code === ENHANCE_YOUR_CALM;
     countReason(this.services, isAbuse ? "h2_abuse" : "h2_protocol");
-    this.#stop(CANCEL);
+    this.#stop();
   }
 
   /** No more requests: our last word, FIN, then a while of reading and forgetting. */
-  #stop(code: number): void {
+  #stop(): void {
     this.#isStopped = true;
-    this.connection.goaway(code);
-    for (const stream of [...this.connection.streams()]) this.#streamOf(stream)?.lost("the connection broke");
+    this.connection.goaway();
+    this.#failStreams("the client broke the protocol");
     this.#write();
     this.wire.finish();
-    this.services.wheel.schedule(this, clock.nowMs + LINGER_MS);
+    this.#watchLinger();
+  }
+
+  /** An answer that is complete may still be waiting for a slow client: it has the time that it has for any bytes. */
+  #watchLinger(): void {
+    const isAwaited = this.wire.isBlocked && this.connection.failure === undefined;
+    this.#unreadBytes = this.wire.queuedBytes;
+    const { bodyMs } = this.listener.timeouts;
+    this.services.wheel.schedule(this, clock.nowMs + (isAwaited ? bodyMs : LINGER_MS));
+  }
+
+  #endLinger(): void {
+    if (this.wire.queuedBytes < this.#unreadBytes) this.#watchLinger();
+    else this.wire.close();
   }
 
   #linger(bytes: number): void {

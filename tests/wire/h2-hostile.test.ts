@@ -8,7 +8,9 @@ import { eventually } from "../support/eventually.ts";
 import {
   type FieldList,
   FRAME,
+  fieldBlock,
   headers,
+  literal,
   PREFACE,
   settings,
   settingsAck,
@@ -79,6 +81,37 @@ routes: [ { match: { path: /* }, redirect: { to: "/{rest}" } } ]
     async () => (await gauge(weir, "weir_worker_buffered_bytes")) === 0,
     5000,
     "nothing to wait",
+  );
+}, 30_000);
+
+test("heads that are large for a byte each are bounded by server.memory, also while they wait for their bodies", async () => {
+  const origin = await stage.origin({ data: () => undefined });
+  const memory = 16 * MIB;
+  const weir = await stage.weir(`
+server: { workers: 1, memory: ${memory / MIB}MiB }
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2] } }
+routes: [ { to: "${origin.address}" } ]
+`);
+  const peers: H2Peer[] = [];
+  const fields = fieldBlock(ask("POST", "/", ["content-length", "10"]));
+  const remembered = Buffer.concat([fields, literal("x-a", "v".repeat(3900), 0x40)]);
+  const pointedAt = Buffer.concat([fields, Buffer.alloc(7, 0x80 | 62)]); // 27 KiB in 7 bytes
+  const connections = 10;
+  const isRefused = (peer: H2Peer) => peer.isClosed || peer.has(({ type }) => type === FRAME.headers);
+  for (let at = 0; at < connections; at++) {
+    const peer = await H2Peer.open({ port: weir.port() });
+    peers.push(peer);
+    const heads = Array.from({ length: 99 }, (_, k) => headers(k * 2 + 3, pointedAt, { end: false }));
+    peer.send(PREFACE, settings(), headers(1, remembered, { end: false }), ...heads);
+    await peer.until(() => isRefused(peer), "a refusal", 200).catch(() => undefined);
+  }
+  expect(peers.filter(isRefused).length).toBeGreaterThan(2);
+  expect(await gauge(weir, "weir_worker_buffered_bytes")).toBeLessThan(memory * 1.1);
+  for (const peer of peers) peer.close();
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) === 0,
+    5000,
+    "nothing to be held",
   );
 }, 30_000);
 
