@@ -45,7 +45,7 @@ function read(value: unknown, place: Place, facts: CheckFacts): Config | undefin
   if (written === undefined) return undefined;
   const server = checkServer(written.server, facts);
   const listeners = checkListeners(written.listeners, place.key("listeners"), facts);
-  const upstreams = new UpstreamTable(written.upstreams, place, facts);
+  const upstreams = new UpstreamTable(written.upstreams, place, facts, server);
   const routes = checkRoutes(written, place, {
     facts,
     upstreams,

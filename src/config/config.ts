@@ -169,6 +169,7 @@ export interface EndpointConfig {
   /** The address as written: its name in logs, metrics and status. */
   readonly name: string;
   readonly address: Address;
+  /** 0 = nothing but what sticks to it. */
   readonly weight: number;
   readonly backup: boolean;
   /** 0 is asked first; the next only when too few of those before are usable. */
@@ -225,7 +226,8 @@ export interface HealthConfig {
 }
 
 export interface ActiveHealthConfig {
-  readonly type: "http" | "tcp" | "tls" | "grpc" | "command" | "agent";
+  /** `http` is plain text; over the upstream's TLS, or the default one where it has none, it is `https`. */
+  readonly type: "http" | "https" | "tcp" | "tls" | "grpc" | "command" | "agent";
   readonly path: string;
   readonly method: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -235,16 +237,19 @@ export interface ActiveHealthConfig {
   readonly port: number | undefined;
   /** Inclusive ranges. */
   readonly statuses: readonly (readonly [from: number, to: number])[];
-  /** Source of a regular expression that the body must match; tcp: what must be received. */
+  /** Source of a regular expression that the body holds; tcp: what is received. */
   readonly body: string | undefined;
   /** tcp: text to send first. */
   readonly send: string | undefined;
   /** grpc: service to ask about, "" = the server. */
   readonly service: string;
+  /** command: program and arguments, else empty. */
   readonly command: readonly string[];
   readonly intervalMs: number;
-  /** While the state is changing. */
+  /** While the state is changing; at most `intervalMs`. */
   readonly fastIntervalMs: number;
+  /** Part of the interval by which it is longer or shorter by chance, 0 to 0.5. */
+  readonly jitter: number;
   readonly timeoutMs: number;
   readonly rise: number;
   readonly fall: number;
@@ -253,7 +258,7 @@ export interface ActiveHealthConfig {
 }
 
 export interface PassiveHealthConfig {
-  /** Failures in a row, or within `windowMs`, that eject. */
+  /** Failures in a row, none older than `windowMs`, that eject; 0 = off. */
   readonly failures: number;
   readonly windowMs: number;
   readonly ejectMs: number;
@@ -263,9 +268,9 @@ export interface PassiveHealthConfig {
   readonly maxEjected: number;
   /** Share of failures that ejects by itself, 0 to 1; 0 = off. */
   readonly errorRate: number;
-  /** Times the others' latency that ejects; 0 = off. */
+  /** Times the others' latency that ejects, 3 = three times as long; 0 = off. */
   readonly latencyFactor: number;
-  /** With a smaller share of usable endpoints than this all are used, 0 to 1. */
+  /** With a smaller share of usable endpoints than this all are used, 0 to 1; 0 = never. */
   readonly panic: number;
 }
 
@@ -288,6 +293,7 @@ export interface BreakerConfig {
   readonly openMs: number;
 }
 
+/** docker: `label` is `key` or `key=value`, `network` "" is the container's only one. */
 export type DiscoveryConfig = { readonly intervalMs: number } & (
   | { readonly kind: "dns"; readonly host: string; readonly port: number }
   | { readonly kind: "srv"; readonly name: string }
@@ -302,13 +308,16 @@ export interface RetryConfig {
   /** The first try included. */
   readonly attempts: number;
   readonly on: readonly RetryOn[];
+  /** Those that may be repeated once a byte was sent; before that, any. */
+  readonly methods: readonly string[];
   /** 0 = none but the whole request's. */
   readonly perTryMs: number;
   /** Share of live requests that may be repeated, 0 to 1. */
   readonly budget: number;
+  /** Bound of the first wait; it doubles up to `maxBackoffMs`, and the wait is by chance below it. */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
-  /** Request body bytes kept for another try. */
+  /** Request body bytes kept for another try; 0 where no rule could need them. */
   readonly bufferBytes: number;
   /** Ask another endpoint when no answer came for so long; 0 = never. */
   readonly hedgeAfterMs: number;

@@ -6,22 +6,8 @@
  * note   `options/options.table.ts` must have exactly the keys of these types; it does not compile otherwise
  */
 
-/** `${NAME}` or `${NAME:-default}` somewhere in a string: filled in from the environment. */
-export type Variable = `${string}\${${string}}${string}`;
-/** `250ms`, `5s`, `2m`, `1h`; 0 where the option says so. */
-export type Duration = `${number}ms` | `${number}s` | `${number}m` | `${number}h` | 0 | "0" | Variable;
-/** `64KiB`, `10MiB`, `2GiB` (1024), `KB`, `MB`, `GB` (1000), or bytes. */
-export type Size =
-  | number
-  | `${number}`
-  | `${number}${"B" | "KiB" | "MiB" | "GiB" | "KB" | "MB" | "GB"}`
-  | Variable;
-/** One value or several. */
-export type OneOrMore<T> = T | readonly T[];
-/** In the file itself, in a file beside it, or in the environment. Never printed. */
-export type Secret = string | { readonly file: string } | { readonly env: string };
-/** `host:port`, `:port`, `[v6]:port` or `unix:/path`; for an endpoint also `http://` and `https://`. */
-export type AddressText = string;
+import type { EndpointInput, RetryInput, UpstreamInput } from "./define-upstream.ts";
+import type { AddressText, Duration, OneOrMore, Secret, Size, Variable } from "./define-values.ts";
 
 export interface ConfigInput {
   /** The processes: how many, how much memory, whose rights. */
@@ -49,6 +35,8 @@ export interface ServerInput {
   readonly user?: string;
   /** Ceiling for buffers and cache together, for each worker. Default `512MiB`. */
   readonly memory?: Size;
+  /** Where this machine stands: endpoints with the same `zone` are preferred. */
+  readonly zone?: string;
 }
 
 export interface ListenerInput {
@@ -229,6 +217,10 @@ export interface PolicyInput {
   readonly rewrite?: RewriteInput;
   readonly headers?: HeadersInput;
   readonly timeouts?: RouteTimeoutsInput;
+  /** When a request is sent again, to another endpoint. */
+  readonly retry?: RetryInput;
+  /** Who is turned away first when the machine is overloaded. Default `normal`. */
+  readonly shed?: "low" | "normal" | "high";
   /** Own HTML pages for error answers, by status (`404`) or class (`5xx`). */
   readonly errorPages?: Readonly<Record<string, string>>;
 }
@@ -336,51 +328,6 @@ export interface RouteTimeoutsInput {
   readonly response?: Duration;
   /** Without a byte in either direction. Default `60s`. */
   readonly idle?: Duration;
-}
-
-/** An address, or an address with more to say. */
-export type EndpointInput = AddressText | EndpointObjectInput;
-
-export interface EndpointObjectInput {
-  readonly address: AddressText;
-  /** Share of the requests, against the other weights. Default 1. */
-  readonly weight?: number | Variable;
-  /** Only used when no other endpoint is usable. Default false. */
-  readonly backup?: boolean | Variable;
-}
-
-export interface UpstreamInput {
-  readonly endpoints: OneOrMore<EndpointInput>;
-  /** `h2` is over TLS, `h2c` over plain text, `auto` is what the endpoint says (ALPN). Default `h1`. */
-  readonly protocol?: "h1" | "h2" | "h2c" | "auto";
-  /** TLS towards the endpoints, verified; `https://` addresses mean it as well. */
-  readonly tls?: boolean | UpstreamTlsInput | Variable;
-  /** How an endpoint is chosen. Default `round-robin`. */
-  readonly balance?: "round-robin" | "random";
-  readonly pool?: PoolInput;
-  /** PROXY protocol header to send at the start of each connection. Default `off`. */
-  readonly proxyProtocol?: "off" | "v1" | "v2";
-}
-
-export interface UpstreamTlsInput {
-  /** Authorities to believe, a PEM file. Default: the system's. */
-  readonly ca?: string;
-  /** Name to ask for and to verify. Default: the endpoint's host. */
-  readonly serverName?: string;
-  /** Certificate to show to the endpoint, and its key: PEM files. */
-  readonly cert?: string;
-  readonly key?: string;
-  /** False takes any certificate, also that of an attacker. Default true. */
-  readonly verify?: boolean | Variable;
-}
-
-export interface PoolInput {
-  /** Idle connections kept for an endpoint, in each worker. Default 128. */
-  readonly idle?: number | Variable;
-  /** How long an idle connection is kept. Default `60s`. */
-  readonly idleTimeout?: Duration;
-  /** How old a connection may grow before it is replaced. Default `10m`. */
-  readonly maxAge?: Duration;
 }
 
 export interface AdminInput {

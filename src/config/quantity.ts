@@ -1,8 +1,8 @@
 /**
- * Quantities: durations and sizes as people write them.
+ * Quantities: durations, sizes and shares as people write them.
  *
- * in     `250ms 5s 2m 1h`, `64KiB 10MiB 1GB 4096`
- * out    ms, bytes; or why the text is neither
+ * in     `250ms 5s 2m 1h`, `64KiB 10MiB 1GB 4096`, `50%`
+ * out    ms, bytes, shares; or why the text is neither
  * never  guess a unit: `30` is thirty of something, and the reader must not have to know of what
  */
 export type Quantity = { readonly value: number } | { readonly wrong: string; readonly hint: string };
@@ -66,6 +66,21 @@ export function parseSize(text: string): Quantity {
   if (!Number.isSafeInteger(value))
     return { wrong: "is not a whole number of bytes", hint: "Write plain bytes." };
   return { value };
+}
+
+/** `50%`, or `0`. out  a share: 0.5 */
+export function parsePercent(text: string): Quantity {
+  const [, digits, sign] = /^(\d{1,6}(?:\.\d{1,4})?)\s?(%?)$/.exec(text.trim()) ?? [];
+  if (digits === undefined) return { wrong: "is not a percentage", hint: "Write 50%." };
+  const amount = Number(digits);
+  if (sign === "%" || amount === 0) return { value: amount / 100 };
+  const meant = amount <= 1 ? formatPercent(amount) : `${digits}%`;
+  return { wrong: "has no percent sign", hint: `Write ${meant}.` };
+}
+
+/** For messages: 0.5 is `50%`. */
+export function formatPercent(share: number): string {
+  return `${Math.round(share * 1e6) / 1e4}%`;
 }
 
 /** The shortest exact spelling, for messages and the printed reference. */

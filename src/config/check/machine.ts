@@ -14,13 +14,13 @@ import { absoluteAddress, absolutePath, isOverlap } from "./places.ts";
 import { BEARER_TOKEN, readSecret } from "./secrets.ts";
 
 export function checkServer(written: Written<typeof SERVER> | undefined, facts: CheckFacts): ServerConfig {
-  const { workers, drainTimeout, user, memory } = withDefaults(SERVER, written);
+  const { workers, drainTimeout, user, memory, zone } = withDefaults(SERVER, written);
   return {
     workers: workers === "auto" ? Math.min(Math.max(1, facts.cores), MAX_CONFIGURED_WORKERS) : workers,
     drainTimeoutMs: drainTimeout,
     user,
     memoryBytes: memory,
-    zone: "",
+    zone: zone ?? "",
   };
 }
 

@@ -2,8 +2,8 @@
  * Policies: named sets of route keys, merged into a route.
  *
  * rule   layers in order: the policies as the route lists them, then the route itself; a later layer wins.
- *        `match`, `rewrite`, `timeouts` and `errorPages` are merged key by key; of header edits, the last
- *        layer that mentions a field name decides what happens to it
+ *        `match`, `rewrite`, `timeouts`, `retry` and `errorPages` are merged key by key; of header edits,
+ *        the last layer that mentions a field name decides what happens to it
  */
 import type { HEADER_EDITS } from "../options/options.table.ts";
 import type { Written } from "../options/types.ts";
@@ -20,6 +20,7 @@ function mergeLayer(below: WrittenRoute, layer: WrittenRoute): WrittenRoute {
     match: joined(below.match, layer.match),
     rewrite: joined(below.rewrite, layer.rewrite),
     timeouts: joined(below.timeouts, layer.timeouts),
+    retry: joined(below.retry, layer.retry),
     errorPages: mergeNamed(below.errorPages, layer.errorPages),
     headers: mergeHeaders(below.headers, layer.headers),
   };

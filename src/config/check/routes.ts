@@ -15,7 +15,7 @@ import { toEdits } from "./edits.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absolutePath } from "./places.ts";
 import { mergePolicies } from "./policies.ts";
-import { PLAIN_RETRY } from "./resilience.ts";
+import { checkRetry } from "./retry.ts";
 import { refuseTwins } from "./twins.ts";
 import type { RouteNeeds, WrittenPolicy, WrittenRoute } from "./written-route.ts";
 
@@ -90,7 +90,7 @@ interface RouteContext {
 
 function toRoute(written: WrittenRoute, place: Place, { needs, index }: RouteContext): RouteConfig {
   const match = toMatch(written.match);
-  const timeouts = withDefaults(ROUTE_TIMEOUTS, written.timeouts);
+  const timeouts = toTimeouts(written.timeouts);
   const { action, responseHeaders } = checkAction(written, place, { needs, path: match.path });
   checkRewrite(written.rewrite, place.key("rewrite"), match.path);
   return {
@@ -106,16 +106,16 @@ function toRoute(written: WrittenRoute, place: Place, { needs, index }: RouteCon
     },
     requestHeaders: toEdits(written.headers?.request),
     responseHeaders: toEdits(written.headers?.response, responseHeaders),
-    timeouts: {
-      requestMs: timeouts.request,
-      connectMs: timeouts.connect,
-      responseMs: timeouts.response,
-      idleMs: timeouts.idle,
-    },
-    retry: PLAIN_RETRY,
-    shed: "normal",
+    timeouts,
+    retry: checkRetry(written.retry, place, timeouts),
+    shed: written.shed ?? "normal",
     errorPages: checkErrorPages(written, needs.facts),
   };
+}
+
+function toTimeouts(written: WrittenRoute["timeouts"]): RouteConfig["timeouts"] {
+  const { request, connect, response, idle } = withDefaults(ROUTE_TIMEOUTS, written);
+  return { requestMs: request, connectMs: connect, responseMs: response, idleMs: idle };
 }
 
 function toMatch(written: WrittenRoute["match"]): RouteMatch {

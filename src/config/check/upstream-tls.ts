@@ -5,8 +5,8 @@
  */
 import type { EndpointConfig, UpstreamConfig, UpstreamTlsConfig } from "../config.ts";
 import { type EndpointAddress, isHostName } from "../options/addresses.ts";
-import { type UPSTREAM, UPSTREAM_TLS } from "../options/options.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
+import { type UPSTREAM, UPSTREAM_TLS } from "../options/upstream.table.ts";
 import { type Place, quote } from "../problem.ts";
 import type { CheckFacts } from "./facts.ts";
 import { checkOptionalFile } from "./files.ts";

@@ -4,17 +4,18 @@
  * rule   a word without dot or colon is a name; when it names nothing it is a mistake, never a DNS name
  */
 import { formatAddress } from "../../core/address.ts";
-import type { EndpointConfig, UpstreamConfig } from "../config.ts";
+import type { EndpointConfig, ServerConfig, UpstreamConfig } from "../config.ts";
 import { judgeEndpoint, localHint } from "../options/addresses.ts";
 import type { Entry } from "../options/containers.ts";
-import { ENDPOINT, POOL, UPSTREAM } from "../options/options.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
+import { POOL, UPSTREAM } from "../options/upstream.table.ts";
 import { type Place, quote } from "../problem.ts";
 import { didYouMean, nearest } from "../suggest.ts";
+import { checkEndpoints, refuseIdle } from "./endpoints.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absoluteAddress } from "./places.ts";
-import { PLAIN_UPSTREAM } from "./resilience.ts";
-import { checkUpstreamTls, type PlacedEndpoint } from "./upstream-tls.ts";
+import { checkResilience, type WrittenUpstream } from "./resilience.ts";
+import type { PlacedEndpoint } from "./upstream-tls.ts";
 
 type UpstreamEntry = Entry<Written<typeof UPSTREAM>>;
 
@@ -25,8 +26,19 @@ export class UpstreamTable {
   readonly #names: ReadonlySet<string>;
   /** `upstreams` is there but cannot be read: then nobody knows which names there are. */
   readonly #isUnreadable: boolean;
+  /** Where this machine stands; undefined = not a word about it. */
+  readonly #zone: string | undefined;
+  #isZoneMissed = false;
+  /** Sticky cookies, and the upstream that each is of. */
+  readonly #cookies = new Map<string, string>();
 
-  constructor(entries: readonly UpstreamEntry[] | undefined, root: Place, facts: CheckFacts) {
+  constructor(
+    entries: readonly UpstreamEntry[] | undefined,
+    root: Place,
+    facts: CheckFacts,
+    server: ServerConfig,
+  ) {
+    this.#zone = root.key("server").has("zone") ? server.zone : undefined;
     const place = root.key("upstreams");
     this.#facts = facts;
     this.#names = new Set(place.names());
@@ -83,49 +95,66 @@ export class UpstreamTable {
   }
 
   #toUpstream(entry: UpstreamEntry): UpstreamConfig {
-    const { value, place, isSound } = entry;
-    const seen = new Map<string, Place>();
-    const endpoints = (value.endpoints ?? []).flatMap(({ value: written, place: at }) => {
-      const { address: named, weight, backup } = withDefaults(ENDPOINT, written);
-      if (named === undefined) return [];
-      const address = absoluteAddress(named.address, this.#facts.folder);
-      const endpoint: EndpointConfig = {
-        name: formatAddress(address),
-        address,
-        weight,
-        backup,
-        priority: 0,
-        zone: "",
-      };
-      const twin = seen.get(endpoint.name);
-      seen.set(endpoint.name, at);
-      if (twin !== undefined) {
-        at.error(
-          `${endpoint.name} is in this upstream already (${twin.where})`,
-          "Use `weight` to send it more.",
-        );
-      }
-      return [{ endpoint, scheme: named.scheme, place: at }];
-    });
-    if (value.endpoints?.length === 0 && isSound)
-      place.error("the upstream has no endpoint", 'Add one, such as "127.0.0.1:3000".');
-    return this.#fill(entry, endpoints);
+    const { value, place } = entry;
+    const endpoints = checkEndpoints(value.endpoints, this.#facts);
+    if (!place.has("discovery")) refuseUnserved(entry, endpoints);
+    const upstream = this.#fill(entry, endpoints);
+    this.#warnOfZones(endpoints, place);
+    this.#warnOfCookie(upstream, place.key("sticky"));
+    return upstream;
   }
 
-  #fill(
-    { name, value, place }: Pick<UpstreamEntry, "name" | "value" | "place">,
-    endpoints: readonly PlacedEndpoint[],
-  ): UpstreamConfig {
-    const { balance, proxyProtocol } = withDefaults(UPSTREAM, value);
-    const pool = withDefaults(POOL, value.pool);
+  /** A zone that meets none is mostly a slip; traffic then goes everywhere. */
+  #warnOfZones(endpoints: readonly PlacedEndpoint[], place: Place): void {
+    const placed = endpoints.find(({ endpoint }) => endpoint.zone !== "");
+    if (placed === undefined) return;
+    if (this.#zone === undefined) {
+      if (!this.#isZoneMissed) {
+        const hint = `Add \`server: { zone: ${placed.endpoint.zone} }\`.`;
+        placed.place.key("zone").warning("zones have no effect: nobody said where this machine stands", hint);
+      }
+      this.#isZoneMissed = true;
+      return;
+    }
+    const zones = [...new Set(endpoints.map(({ endpoint }) => endpoint.zone))].filter((zone) => zone !== "");
+    if (this.#zone === "" || zones.includes(this.#zone) || place.has("discovery")) return;
+    place.warning(`no endpoint stands in the zone ${quote(this.#zone)}`, didYouMean(this.#zone, zones));
+  }
+
+  /** Two upstreams that a client meets under one host would take each other's cookie for their own. */
+  #warnOfCookie({ name, sticky }: UpstreamConfig, place: Place): void {
+    if (sticky === undefined) return;
+    const other = this.#cookies.get(sticky.cookie);
+    this.#cookies.set(sticky.cookie, other ?? name);
+    if (other === undefined) return;
+    place.warning(
+      `the cookie \`${sticky.cookie}\` is that of the upstream \`${other}\` as well`,
+      "Give each its own `cookie`, unless no host leads to both.",
+    );
+  }
+
+  #fill(entry: WrittenUpstream, endpoints: readonly PlacedEndpoint[]): UpstreamConfig {
+    const { proxyProtocol } = withDefaults(UPSTREAM, entry.value);
+    const pool = withDefaults(POOL, entry.value.pool);
     return {
-      name,
+      name: entry.name,
       endpoints: endpoints.map(({ endpoint }) => endpoint),
-      ...PLAIN_UPSTREAM,
-      balance,
       pool: { idle: pool.idle, idleTimeoutMs: pool.idleTimeout, maxAgeMs: pool.maxAge },
       proxyProtocol,
-      ...checkUpstreamTls(value, place, endpoints, this.#facts),
+      ...checkResilience(entry, endpoints, this.#facts),
     };
   }
+}
+
+/** Without discovery, who is listed has to do the work. */
+function refuseUnserved(
+  { value, place, isSound }: UpstreamEntry,
+  endpoints: readonly PlacedEndpoint[],
+): void {
+  if (value.endpoints === undefined) {
+    if (place.has("endpoints")) return;
+    place.error("there is neither `endpoints` nor `discovery`", 'Add `endpoints: [ "127.0.0.1:3000" ]`.');
+  } else if (!isSound) return;
+  else if (value.endpoints.length > 0) refuseIdle(endpoints, place);
+  else place.error("the upstream has no endpoint", 'Add one, such as "127.0.0.1:3000".');
 }

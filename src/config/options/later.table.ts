@@ -9,29 +9,20 @@ export const LATER_KEYS: Readonly<Record<string, string>> = {
   "cluster":                        "Shared limits, purges, certificates and versions between machines",
   "observe.tracing":                "Spans sent to an OTLP collector",
 
-  "routes[].retry":                 "New attempts after a failure",
   "routes[].cache":                 "Keeps responses and answers from them",
   "routes[].rateLimit":             "Requests allowed for a client in a time",
   "routes[].compress":              "Compresses responses on the way",
   "routes[].auth":                  "Who may pass: JWT, basic, client certificate",
 
-  "policies.*.retry":               "New attempts after a failure",
   "policies.*.cache":               "Keeps responses and answers from them",
   "policies.*.rateLimit":           "Requests allowed for a client in a time",
   "policies.*.compress":            "Compresses responses on the way",
   "policies.*.auth":                "Who may pass: JWT, basic, client certificate",
 
-  "upstreams.*.hash":               "What `balance: hash` looks at",
-  "upstreams.*.sticky":             "Keeps a client at its endpoint by a cookie",
-  "upstreams.*.health":             "Active and passive health checks",
-  "upstreams.*.limits":             "Connections and queue for an upstream",
-  "upstreams.*.breaker":            "Stops asking an upstream that only fails",
-  "upstreams.*.discovery":          "Endpoints from DNS, files, Docker or Kubernetes",
-  "upstreams.*.endpoints[].zone":   "Where an endpoint stands, for choosing near ones first",
+  "upstreams.*.discovery.kubernetes": "Endpoints from Kubernetes",
 };
 
 export const LATER_VALUES: Readonly<Record<string, readonly string[]>> = {
   "listeners.*.mode":               ["tcp", "udp", "tls-passthrough"],
   "listeners.*.protocols[]":        ["h3"],
-  "upstreams.*.balance":            ["least-request", "p2c", "hash"],
 };

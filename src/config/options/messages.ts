@@ -39,13 +39,13 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-function isFieldNameSound(name: string, place: Place): boolean {
+function isFieldNameSound(name: string, place: Place, hostHint = "Use `rewrite: { host: … }`."): boolean {
   const lower = name.toLowerCase();
   if (!isToken(name)) place.keyError(`${quote(name)} is not a field name`, "Use letters, digits and dashes.");
   else if (OWN_FIELDS.has(lower)) {
     place.keyError(`\`${name}\` belongs to the connection and cannot be changed here`, "Remove it.");
   } else if (lower === "host") {
-    place.keyError("`Host` is not changed as a header", "Use `rewrite: { host: … }`.");
+    place.keyError("`Host` is not changed as a header", hostHint);
   } else return true;
   return false;
 }
@@ -62,6 +62,9 @@ export type FieldPairs = readonly (readonly [name: string, value: string])[];
 /** `{ Name: value }`, in the order written. */
 export const fieldMap: Type<FieldPairs> = pairsOf(fieldValue);
 
+/** The same for a request that Weir makes itself. */
+export const checkFieldMap: Type<FieldPairs> = pairsOf(fieldValue, "Use the key `host`.");
+
 /** `{ Name: value }` or `{ Name: [value, value] }`. */
 export const fieldListMap: Type<FieldPairs> = pairsOf({
   name: "value or list of values",
@@ -72,13 +75,15 @@ export const fieldListMap: Type<FieldPairs> = pairsOf({
   },
 });
 
-function pairsOf(values: Type<string | readonly string[]>): Type<FieldPairs> {
+function pairsOf(values: Type<string | readonly string[]>, hostHint?: string): Type<FieldPairs> {
   const entries = map(values, "mapping of field names", () => undefined);
   return {
     name: "mapping of field names to values",
     schema: entries.schema,
     read(value, place) {
-      const found = entries.read(value, place)?.filter((entry) => isFieldNameSound(entry.name, entry.place));
+      const found = entries
+        .read(value, place)
+        ?.filter((entry) => isFieldNameSound(entry.name, entry.place, hostHint));
       if (found !== undefined) refuseTwice(found);
       return found?.flatMap((entry) => [entry.value].flat().map((one) => [entry.name, one] as const));
     },

@@ -2,24 +2,22 @@
  * Options: every key of the configuration, with its type, default, bounds and one sentence.
  *
  * why    the check, the JSON Schema and the printed reference are made from these rows; nothing is said twice
- * rule   a section has exactly the keys of its type in `define.ts`: `satisfies` proves it
+ * rule   a section has exactly the keys of its type in `define.ts`: `satisfies` proves it; upstreams and retries
+ *        are in `upstream.table.ts`
  */
 import type * as Input from "../define.ts";
 import { certifiableName } from "./acme.ts";
-import { bindAddress, cidr, endpointAddress, hostPattern } from "./addresses.ts";
+import { bindAddress, cidr, hostPattern } from "./addresses.ts";
 import { list, map, object, offOr, placed, shortFor, strictList, trueOr, wordOr } from "./containers.ts";
 import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests, testValue } from "./messages.ts";
+import { zoneName } from "./resilience.ts";
 import { choice, duration, flag, integer, name, ownName, size, text, workerCount } from "./scalars.ts";
 import { secret } from "./secret.ts";
 import { cipherSuite, curve, fingerprint, tlsVersion } from "./tls.ts";
-import { defaulted, type Option, optional, required } from "./types.ts";
+import { defaulted, optional, type RowsFor, required } from "./types.ts";
+import { DAY, HOUR, KIB, MIB, MS, SECOND, TIB } from "./units.ts";
+import { RETRY, UPSTREAM } from "./upstream.table.ts";
 
-type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
-
-const MS = 1, SECOND = 1000, HOUR = 3_600_000;
-const KIB = 1024, MIB = 1024 ** 2, TIB = 1024 ** 4;
-/** A day is far beyond any request; it keeps timers within the runtime's 31 bits. */
-const DAY = 24 * HOUR;
 /** Only told to clients: no timer runs so long. */
 const DECADE = 3650 * DAY;
 
@@ -30,6 +28,7 @@ export const SERVER = {
   drainTimeout: defaulted(duration({ min: MS, max: DAY, zero: "at once" }), "30s", "How long old connections may finish on reload, upgrade and stop"),
   user:         optional(text("a user name", undefined, { type: "string" }), "User to become after binding, when started as root"),
   memory:       defaulted(size({ min: 16 * MIB, max: TIB }), "512MiB", "Ceiling for buffers and cache together, for each worker"),
+  zone:         optional(zoneName, "Where this machine stands: endpoints with the same `zone` are preferred"),
 } satisfies RowsFor<Input.ServerInput>;
 
 export const LISTENER_LIMITS = {
@@ -186,6 +185,8 @@ export const POLICY = {
   rewrite:    optional(object(REWRITE), "Changes of path and host on the way to the upstream"),
   headers:    optional(object(HEADERS), "Changes of header fields"),
   timeouts:   optional(object(ROUTE_TIMEOUTS), "How long the upstream may take"),
+  retry:      optional(object(RETRY), "When a request is sent again, to another endpoint"),
+  shed:       optional(choice("low", "normal", "high"), "Who is turned away first when the machine is overloaded; `normal` when left out"),
   errorPages: optional(errorPages, "Own HTML pages by status (`404`) or class (`5xx`); files relative to the configuration"),
 } satisfies RowsFor<Input.PolicyInput>;
 
@@ -220,35 +221,6 @@ export const ROUTE = {
   files:      optional(object(FILES), "Files of a folder"),
   policies:   optional(list(placed(name), "name or list of names"), "Names from `policies`: a later one wins over an earlier one, the route's own keys over all"),
 } satisfies RowsFor<Input.RouteInput>;
-
-export const ENDPOINT = {
-  address: required(endpointAddress, "host:port, http://host:port, https://host:port or unix:/path"),
-  weight:  defaulted(integer(1, 1000), 1, "Share of the requests, against the other weights"),
-  backup:  defaulted(flag, false, "Only used when no other endpoint is usable"),
-} satisfies RowsFor<Input.EndpointObjectInput>;
-
-export const POOL = {
-  idle:        defaulted(integer(0, 100_000), 128, "Idle connections kept for an endpoint, in each worker; more stay for a second, for the next burst"),
-  idleTimeout: defaulted(duration({ min: MS, max: DAY }), "60s", "How long an idle connection is kept"),
-  maxAge:      defaulted(duration({ min: SECOND, max: DAY }), "10m", "How old a connection may grow before it is replaced"),
-} satisfies RowsFor<Input.PoolInput>;
-
-export const UPSTREAM_TLS = {
-  ca:         optional(file, "Authorities to believe, a PEM file; the system's when left out"),
-  serverName: optional(text("a name", undefined, { type: "string" }), "Name to ask for and to verify; the endpoint's host when left out"),
-  cert:       optional(file, "Certificate to show to the endpoint: a PEM file"),
-  key:        optional(file, "Its private key: a PEM file"),
-  verify:     defaulted(flag, true, "False takes any certificate, also that of an attacker"),
-} satisfies RowsFor<Input.UpstreamTlsInput>;
-
-export const UPSTREAM = {
-  endpoints:     required(list(placed(shortFor(ENDPOINT, "address", "address or a mapping")), "address or list of endpoints"), "Addresses, each alone or with more to say"),
-  protocol:      defaulted(choice("h1", "h2", "h2c", "auto"), "h1", "HTTP version towards the endpoints: `h2` over TLS, `h2c` over plain text, `auto` as the endpoint says (ALPN)"),
-  tls:           optional(trueOr(object(UPSTREAM_TLS)), "TLS towards the endpoints, verified; `https://` addresses mean it as well"),
-  balance:       defaulted(choice("round-robin", "random"), "round-robin", "How an endpoint is chosen"),
-  pool:          optional(object(POOL), "Connections kept open for the next request"),
-  proxyProtocol: defaulted(choice("off", "v1", "v2"), "off", "PROXY protocol header to send at the start of each connection"),
-} satisfies RowsFor<Input.UpstreamInput>;
 
 export const ADMIN = {
   bind:  defaulted(bindAddress, "127.0.0.1:9900", "Where the admin listener listens"),

@@ -1,10 +1,18 @@
 /**
- * Scalars: option types of single values: text, words, numbers, durations, sizes.
+ * Scalars: option types of single values: text, words, numbers, durations, sizes, shares.
  *
  * rule   a value that comes from a variable is text, so numbers and flags are read from text as well
  */
 import { describe, type Place, quote } from "../problem.ts";
-import { formatDuration, formatSize, parseDuration, parseSize, type Quantity } from "../quantity.ts";
+import {
+  formatDuration,
+  formatPercent,
+  formatSize,
+  parseDuration,
+  parsePercent,
+  parseSize,
+  type Quantity,
+} from "../quantity.ts";
 import { didYouMean } from "../suggest.ts";
 import { LATER_VALUES } from "./later.table.ts";
 import type { JsonSchema, Type } from "./types.ts";
@@ -160,9 +168,21 @@ const SIZE: QuantityKind = {
   format: formatSize,
 };
 
+const PERCENT: QuantityKind = {
+  name: "percentage",
+  pattern: "^(0|\\d+(\\.\\d+)? ?%)$|\\$\\{",
+  parse: parsePercent,
+  format: formatPercent,
+};
+
 /** In ms. */
 export function duration(bounds: Bounds): Type<number> {
   return quantity(DURATION, bounds, { anyOf: [{ type: "string", pattern: DURATION.pattern }, { const: 0 }] });
+}
+
+/** As a share: 0.5 is `50%`. */
+export function percent(bounds: Bounds): Type<number> {
+  return quantity(PERCENT, bounds, { anyOf: [{ type: "string", pattern: PERCENT.pattern }, { const: 0 }] });
 }
 
 /** In bytes. */

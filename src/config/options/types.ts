@@ -31,6 +31,8 @@ export interface Option<T, D = T | undefined> {
 }
 
 export type Rows = Readonly<Record<string, Option<unknown, unknown>>>;
+/** Rows with exactly the keys of an input type. */
+export type RowsFor<I> = { readonly [K in keyof Required<I>]: Option<unknown, unknown> };
 /** What reading gives: only the keys that were written, and written right. */
 export type Written<R extends Rows> = {
   readonly [K in keyof R]?: R[K] extends Option<infer T, unknown> ? T : never;
