@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Chance } from "../../tests/laws/chance.ts";
 import { FailureRows } from "./passive.ts";
 
 const RULES = { failures: 3, windowMs: 1000 };
@@ -48,11 +49,11 @@ test("endpoints do not count for each other", () => {
 
 test("when half of all requests fail at random five in a row come soon, when one in fifty does they never come", () => {
   const rows = new FailureRows(2, { failures: 5, windowMs: 10_000 });
+  const chance = new Chance(5);
   let half = 0;
   let few = 0;
   for (let request = 0; request < 1000; request++) {
-    const mixed = Math.imul(request + 1, 0x9e3779b1) >>> 0;
-    if (mixed % 2 === 0) half += Number(rows.failed(0, request));
+    if (chance.isTrue(0.5)) half += Number(rows.failed(0, request));
     else rows.succeeded(0);
     if (request % 50 === 0) few += Number(rows.failed(1, request));
     else rows.succeeded(1);
