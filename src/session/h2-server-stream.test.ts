@@ -92,6 +92,15 @@ test("a request that goes on gets its credit back as its bytes are taken (§6.9)
   expect(short(said())).toEqual(["window 1"]);
 });
 
+test("an endpoint that takes a piece and is full then gets no more until it has taken that", () => {
+  const { send, events, said } = open();
+  events.onBody = (exchange) => exchange.downstream.pauseRequest(exchange);
+  send(post(1), ...Array.from({ length: 3 }, () => wire.data(1, Buffer.alloc(16_000))));
+  expect([events.told, said()]).toEqual([["request /", "body 48000"], []]);
+  events.last.downstream.resumeRequest(events.last);
+  expect(short(said())).toEqual(["window 1"]);
+});
+
 test("crumbs of several bodies are put together while they wait", () => {
   const { send, events } = open();
   send(post(1), post(3));
@@ -202,6 +211,16 @@ test("a client that reads a more urgent answer first is not slow (RFC 9218 §10)
   expect(events.told).toEqual(["request /1", "request /3"]);
   pass(2 * BODY_MS);
   expect(events.told.slice(2).sort()).toEqual(["send_timeout", "send_timeout"]);
+});
+
+test("a client that lets all pass but one answer is slow to that one", () => {
+  const { send, events, pass, said } = stalled();
+  said();
+  send(get(3), wire.windowUpdate(3, 1 << 20));
+  answer(events.last, 5000);
+  said();
+  pass(BODY_MS + 200);
+  expect(events.told).toEqual(["request /", "request /", "sent", "send_timeout"]);
 });
 
 test("extended CONNECT is asked as a GET with a key of ours, and 101 is told as 200 with the fields added to it", () => {

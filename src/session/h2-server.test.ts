@@ -26,6 +26,21 @@ test("a head that is too large is an exchange that has failed: the client is ans
   expect(short(said())).toEqual(["headers 1 431 end"]);
 });
 
+test("the fields of a request are its own as long as it lasts, however many came before", () => {
+  const { send, events, server } = open();
+  for (let id = 1; id < 30; id += 6) {
+    send(get(id), get(id + 2), get(id + 4));
+    const exchanges = events.exchanges.slice(-3);
+    expect(new Set(exchanges.map(({ requestFields }) => requestFields)).size).toBe(3);
+    for (const exchange of exchanges) {
+      answer(exchange);
+      expect(exchange.requestFields.find("host")).toBe("a.test"); // the log reads them at the end
+    }
+    server.flush();
+    server.flush();
+  }
+});
+
 test("the answers of one turn leave in one write", async () => {
   const { send, events, socket } = open();
   send(get(1), get(3), get(5));

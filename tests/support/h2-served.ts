@@ -45,13 +45,17 @@ class Notes implements DownstreamEvents {
   readonly told: string[] = [];
   readonly exchanges: Exchange[] = [];
   onRequest: (exchange: Exchange) => void = () => undefined;
+  onBody: (exchange: Exchange) => void = () => undefined;
   onFailure: (exchange: Exchange, code: string) => void = () => undefined;
   request(exchange: Exchange): void {
     this.told.push(`request ${exchange.rawTarget}`);
     this.exchanges.push(exchange);
     this.onRequest(exchange);
   }
-  requestBody = (_exchange: Exchange, bytes: Buffer) => void this.told.push(`body ${bytes.length}`);
+  requestBody(exchange: Exchange, bytes: Buffer): void {
+    this.told.push(`body ${bytes.length}`);
+    this.onBody(exchange);
+  }
   requestEnd = (_exchange: Exchange, trailers: string) => void this.told.push(`end ${trailers}`.trim());
   downstreamDrained = () => void this.told.push("drained");
   responseSent = () => void this.told.push("sent");
