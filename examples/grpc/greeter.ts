@@ -102,7 +102,12 @@ if (import.meta.main) {
     const greeter = await startGreeter(Number(port));
     process.stdout.write(`greeter listens on 127.0.0.1:${greeter.port}\n`);
   } else {
-    const texts = await askGreeter(`127.0.0.1:${port}`, name);
-    process.stdout.write(`${texts.join("\n")}\n`);
+    try {
+      const texts = await askGreeter(`127.0.0.1:${port}`, name);
+      process.stdout.write(`${texts.join("\n")}\n`);
+    } catch (error) {
+      process.stderr.write(`${(error as Error).message}\n`);
+      process.exitCode = 1;
+    }
   }
 }
