@@ -44,6 +44,8 @@ export class Entrances {
   #materials: Materials = NO_MATERIALS;
   /** Of the version that is prepared. */
   #nextMaterials: Materials | undefined;
+  /** Connections that were told to leave before HTTP began on them: who takes them over is told too. */
+  readonly #leaving = new WeakSet<AcceptedSession>();
   /** Texts of failures that were told: a certificate that cannot be used is asked for with every handshake. */
   #told = new Set<string>();
 
@@ -89,7 +91,7 @@ export class Entrances {
     const materials = { ...this.#materials, ...part };
     const tls = this.#tlsOf(this.#configs, materials);
     this.#materials = materials;
-    for (const listener of this.#listeners.values()) listener.tls = tls.get(listener.name);
+    for (const listener of this.#listeners.values()) this.#setTls(listener, tls.get(listener.name));
     this.#refresh();
   }
 
@@ -108,7 +110,28 @@ export class Entrances {
     };
     const existing = this.#listeners.get(config.name);
     if (existing === undefined) this.#listeners.set(config.name, { name: config.name, ...rules });
-    else Object.assign(existing, rules);
+    else {
+      this.#setTls(existing, tls);
+      Object.assign(existing, rules);
+    }
+  }
+
+  /**
+   * Connections stay when certificates change. Where it is decided anew which clients may speak here at all, those that
+   * were let in before leave, each after what it is doing: a certificate that is revoked since must not live on in one.
+   */
+  #setTls(listener: Listener, tls: ListenerTls | undefined): void {
+    const isSame = clientRulesOf(listener.tls) === clientRulesOf(tls);
+    listener.tls = tls;
+    if (!isSame) this.#leave(listener);
+  }
+
+  #leave(listener: Listener): void {
+    for (const [session, itsListener] of [...this.#open]) {
+      if (itsListener !== listener) continue;
+      this.#leaving.add(session);
+      session.leave();
+    }
   }
 
   /** What each listener with TLS answers, by name; what the runtime needs to listen is made, and so proven. */
@@ -167,7 +190,7 @@ export class Entrances {
     const { listener } = entrance;
     if ([...this.#entrances.values()].some((other) => other.listener === listener)) return;
     listener.isLeaving = true;
-    for (const [session, itsListener] of this.#open) if (itsListener === listener) session.leave();
+    this.#leave(listener);
   }
 
   #replace(before: AcceptedSession, after: AcceptedSession): void {
@@ -175,7 +198,8 @@ export class Entrances {
     if (listener === undefined) return;
     this.#open.delete(before);
     this.#open.set(after, listener);
-    if (listener.isLeaving || this.#options.sessions.isDraining) after.leave();
+    const isLeaving = listener.isLeaving || this.#options.sessions.isDraining || this.#leaving.has(before);
+    if (isLeaving) after.leave();
   }
 
   #release(session: AcceptedSession): void {
@@ -219,4 +243,11 @@ function textOf(files: Materials["files"], path: string): string {
   const text = files[path];
   if (text === undefined) throw new Error(`${path} was not sent to this worker`);
   return text;
+}
+
+/** Which clients may speak on a listener, as far as handshakes decide it. */
+function clientRulesOf(tls: ListenerTls | undefined): string {
+  if (tls === undefined) return "";
+  const { clientAuth, ca, crl } = tls.settings.rules;
+  return JSON.stringify([clientAuth, ca, crl]);
 }

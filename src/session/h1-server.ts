@@ -77,6 +77,7 @@ export class H1Server implements Downstream, Timed {
   #mayPersist = true;
   #isPumping = false;
   #isReadPaused = false;
+  #isToldToLeave = false;
   #isSocketPaused = false;
   #isStopped = false;
   /** The client's FIN was seen: requests read before it are still answered. */
@@ -193,6 +194,7 @@ export class H1Server implements Downstream, Timed {
 
   /** The worker or the listener is leaving: an idle connection soon ends, a busy one after its answer. */
   leave(): void {
+    this.#isToldToLeave = true;
     if (this.#exchange === undefined && this.#reader.isIdle && !this.#isStopped) {
       this.#services.wheel.schedule(this, Math.min(this.deadlineMs, clock.nowMs + LEAVING_IDLE_MS));
     }
@@ -426,7 +428,7 @@ export class H1Server implements Downstream, Timed {
   }
 
   #isLeaving(): boolean {
-    return this.#services.isDraining || this.listener.isLeaving;
+    return this.#isToldToLeave || this.#services.isDraining || this.listener.isLeaving;
   }
 
   #completeResponse(exchange: Exchange): void {
