@@ -8,7 +8,7 @@ const FACTS: CheckFacts = {
   env: { TOKEN: "t" },
   cores: 1,
   folder: "/",
-  kindOf: (path) => (/\.\w+$/.test(path) ? "file" : "folder"),
+  kindOf: (path) => (path === "/run/engine" ? "other" : /\.\w+$/.test(path) ? "file" : "folder"),
   readText: () => ({ error: "none" }),
 };
 
@@ -20,7 +20,7 @@ function check(input: unknown): ReturnType<typeof checkConfig> {
 }
 
 const EVERYTHING = defineConfig({
-  server: { workers: 2, drainTimeout: "30s", user: "nobody", memory: "512MiB" },
+  server: { workers: 2, drainTimeout: "30s", user: "nobody", memory: "512MiB", zone: "a" },
   listeners: {
     web: {
       bind: [":8080", "unix:/tmp/web.sock"],
@@ -82,6 +82,17 @@ const EVERYTHING = defineConfig({
       rewrite: { stripPrefix: "/v1", host: "internal.test" },
       headers: { request: { set: { "X-A": "a" }, add: { "X-B": ["b", "c"] }, remove: "X-C" } },
       timeouts: { request: 0, connect: "1s", response: "1s", idle: "1s" },
+      retry: {
+        attempts: 2,
+        on: ["connect", "reset", "timeout", 503],
+        methods: ["GET", "POST"],
+        perTry: "500ms",
+        budget: "10%",
+        backoff: { base: "10ms", max: "1s" },
+        buffer: "1MiB",
+        hedge: { after: "100ms" },
+      },
+      shed: "high",
       errorPages: {},
       policies: "safe",
     },
@@ -94,9 +105,46 @@ const EVERYTHING = defineConfig({
   ],
   upstreams: {
     app: {
-      endpoints: ["127.0.0.1:3000", { address: "127.0.0.1:3001", weight: 2, backup: true }],
+      endpoints: [
+        "127.0.0.1:3000",
+        { address: "127.0.0.1:3001", weight: 2, backup: true },
+        { address: "127.0.0.1:3002", weight: 0, priority: 1, zone: "a" },
+      ],
       protocol: "h1",
-      balance: "random",
+      balance: "hash",
+      hash: { on: "header:x-user", load: "150%" },
+      sticky: { cookie: "app", ttl: "1h", secret: "0123456789abcdef" },
+      health: {
+        active: {
+          type: "https",
+          path: "/healthz?full=1",
+          method: "POST",
+          headers: { "X-Check": 1 },
+          host: "app.internal",
+          port: 3100,
+          expect: { status: [204, "200-201"], body: "~^ok" },
+          interval: "1s",
+          fastInterval: "500ms",
+          jitter: "5%",
+          timeout: "1s",
+          rise: 1,
+          fall: 1,
+          initial: "down",
+        },
+        passive: {
+          failures: 3,
+          window: "10s",
+          eject: "10s",
+          maxEject: "1m",
+          maxEjected: "30%",
+          errorRate: "20%",
+          latency: "300%",
+          panic: 0,
+        },
+        slowStart: "10s",
+      },
+      limits: { connections: 100, perEndpoint: 50, queue: 10, queueTimeout: "1s", adaptive: true },
+      breaker: { errorRate: "50%", latency: "1s", window: "10s", minRequests: 20, open: "5s" },
       pool: { idle: 1, idleTimeout: "1s", maxAge: "1m" },
       proxyProtocol: "v2",
     },
@@ -105,6 +153,28 @@ const EVERYTHING = defineConfig({
       protocol: "auto",
       tls: { ca: "ca.pem", serverName: "app.internal", cert: "app.crt", key: "app.key", verify: true },
     },
+    line: {
+      endpoints: ["127.0.0.1:6379", "127.0.0.1:6380"],
+      balance: "ewma",
+      sticky: true,
+      health: { active: { type: "tcp", send: "PING\r\n", expect: { body: "+PONG" } }, passive: "off" },
+      breaker: true,
+    },
+    grpc: {
+      endpoints: "127.0.0.1:50051",
+      protocol: "h2c",
+      health: { active: { type: "grpc", service: "a.B" } },
+    },
+    script: {
+      endpoints: "127.0.0.1:3010",
+      health: { active: { type: "command", command: ["check", "--fast"] } },
+    },
+    agent: { endpoints: "127.0.0.1:3011", health: { active: { type: "agent", port: 3012, send: "app\n" } } },
+    names: { discovery: { dns: "app.internal:8080", interval: "5s" }, balance: "least-request" },
+    records: { discovery: { srv: "_http._tcp.app.internal" }, balance: "hash", hash: "clientIp" },
+    watched: { discovery: { file: "endpoints.yaml" }, endpoints: "127.0.0.1:3013" },
+    containers: { discovery: { docker: { socket: "/run/engine", label: "app=web", network: "front" } } },
+    polled: { discovery: { http: "http://registry.internal/app" } },
     short: "127.0.0.1:3003",
     list: ["127.0.0.1:3004", { address: "127.0.0.1:3005" }],
   },
@@ -126,6 +196,10 @@ test("what the types refuse, the check refuses", () => {
     { listeners: { web: { bind: ":1", timeouts: { idle: "5" } } }, routes: [{ respond: {} }] },
     // @ts-expect-error a key of a later release
     { listeners: { web: { bind: ":1", mode: "tcp" } }, routes: [{ respond: {} }] },
+    // @ts-expect-error a share without a percent sign
+    { listeners: {}, routes: [], upstreams: { a: { endpoints: "a:1", breaker: { errorRate: 0.5 } } } },
+    // @ts-expect-error no part of a request
+    { listeners: {}, routes: [], upstreams: { a: { endpoints: "a:1", balance: "hash", hash: "ip" } } },
     // @ts-expect-error a status that is no redirect
     { listeners: { web: { bind: ":1" } }, routes: [{ redirect: { to: "/", status: 300 } }] },
   ];

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
+import {
+  formatDuration,
+  formatPercent,
+  formatSize,
+  parseDuration,
+  parsePercent,
+  parseSize,
+} from "./quantity.ts";
 
 type Row = readonly [text: string, value: number | string];
 
@@ -49,11 +56,41 @@ describe("a size is bytes, or a number with a binary or decimal unit", () => {
   ]);
 });
 
+describe("a share is a number with a percent sign", () => {
+  check(parsePercent, [
+    ["50%", 0.5],
+    ["125 %", 1.25],
+    ["0.5%", 0.005],
+    ["0", 0],
+    ["7%", 0.07],
+    ["50", "has no percent sign"],
+    ["0.5", "has no percent sign"],
+    ["1.5", "has no percent sign"],
+    ["-5%", "is not a percentage"],
+    ["half", "is not a percentage"],
+    ["1234567%", "is not a percentage"],
+  ]);
+});
+
+test("what is written as a factor is meant as one", () => {
+  const hintFor = (text: string) => (parsePercent(text) as { hint?: string }).hint;
+  expect(["0.5", "1", "1.25", "20", "12.5"].map(hintFor)).toEqual([
+    "Write 50%.",
+    "Write 100%.",
+    "Write 125%.",
+    "Write 20%.",
+    "Write 12.5%.",
+  ]);
+});
+
 test("a formatted quantity reads back as itself", () => {
   for (const ms of [1, 250, 1000, 1500, 60_000, 90_000, 3_600_000, 86_400_000]) {
     expect(parseDuration(formatDuration(ms))).toEqual({ value: ms });
   }
   for (const bytes of [0, 1, 1023, 1024, 1500, 1024 ** 2, 1024 ** 3, 5 * 1024 ** 3]) {
     expect(parseSize(formatSize(bytes))).toEqual({ value: bytes });
+  }
+  for (const share of [0, 0.005, 0.07, 0.5, 1, 1.25, 100]) {
+    expect(parsePercent(formatPercent(share))).toEqual({ value: share });
   }
 });

@@ -74,7 +74,8 @@ export function parsePercent(text: string): Quantity {
   if (digits === undefined) return { wrong: "is not a percentage", hint: "Write 50%." };
   const amount = Number(digits);
   if (sign === "%" || amount === 0) return { value: amount / 100 };
-  const meant = amount <= 1 ? formatPercent(amount) : `${digits}%`;
+  const isFactor = amount <= 1 || (amount < 10 && digits.includes("."));
+  const meant = isFactor ? formatPercent(amount) : `${digits}%`;
   return { wrong: "has no percent sign", hint: `Write ${meant}.` };
 }
 

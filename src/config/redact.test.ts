@@ -3,7 +3,14 @@ import { checkConfig } from "./check.ts";
 import { NOWHERE } from "./problem.ts";
 import { redactConfig } from "./redact.ts";
 
-const SECRETS = ["secret-of-admin", "secret-of-storage-0001", "c2VjcmV0LW9mLWFjY291bnQ", "secret-of-field"];
+const SECRETS = [
+  "secret-of-admin",
+  "secret-of-storage-0001",
+  "c2VjcmV0LW9mLWFjY291bnQ",
+  "secret-of-field",
+  "secret-of-cookies-0001",
+  "secret-of-checks",
+];
 
 test("no secret is left in what is shown of a configuration, and nothing else is missing", () => {
   const { config, problems } = checkConfig(
@@ -30,6 +37,13 @@ test("no secret is left in what is shown of a configuration, and nothing else is
             headers: { request: { set: { "X-Api-Key": SECRETS[3] } } },
           },
         ],
+        upstreams: {
+          app: {
+            endpoints: ["127.0.0.1:3001", "127.0.0.1:3002"],
+            sticky: { secret: SECRETS[4] },
+            health: { active: { headers: { Authorization: SECRETS[5], Accept: "text/plain" } } },
+          },
+        },
         admin: { token: SECRETS[0] },
       },
       locate: () => NOWHERE,

@@ -2,11 +2,11 @@
  * Redact: a Config that may be shown: in `explain`, `status`, logs and dumps.
  *
  * why    a secret is only useful to the part that compares or sends it; every other reader gets this copy
- * out    the same shape; the admin token, the keys of ACME and the values of fields that carry credentials are
- *        replaced
+ * out    the same shape; the admin token, the keys of ACME and of sticky cookies, and the values of fields that
+ *        carry credentials are replaced
  */
 import type { HeaderEdits } from "../route/match.ts";
-import type { AcmeConfig, Config } from "./config.ts";
+import type { AcmeConfig, Config, UpstreamConfig } from "./config.ts";
 
 const HIDDEN = "[hidden]";
 
@@ -37,6 +37,7 @@ export function redactConfig(config: Config): Config {
       requestHeaders: redactEdits(route.requestHeaders),
       responseHeaders: redactEdits(route.responseHeaders),
     })),
+    upstreams: config.upstreams.map(redactUpstream),
   };
 }
 
@@ -48,6 +49,18 @@ function redactAcme(acme: AcmeConfig): AcmeConfig {
       ...authority,
       externalAccount: authority.externalAccount && { ...authority.externalAccount, hmacKey: HIDDEN },
     })),
+  };
+}
+
+function redactUpstream(upstream: UpstreamConfig): UpstreamConfig {
+  const { sticky, health } = upstream;
+  return {
+    ...upstream,
+    sticky: sticky && { ...sticky, secret: sticky.secret === undefined ? undefined : HIDDEN },
+    health: {
+      ...health,
+      active: health.active && { ...health.active, headers: health.active.headers.map(redactField) },
+    },
   };
 }
 

@@ -28,7 +28,9 @@ export function checkDiscovery(
   const named = SOURCES.filter((source) => place.has(source));
   const [kind] = named;
   if (kind === undefined) {
-    if (!place.has("kubernetes")) place.error("no source is named", `Add one of ${SOURCES.join(", ")}.`);
+    // a key that is none has been reported
+    const isEmpty = place.names().every((key) => Object.hasOwn(DISCOVERY, key));
+    if (isEmpty) place.error("no source is named", `Add one of ${SOURCES.join(", ")}.`);
     return undefined;
   }
   if (named.length > 1) {

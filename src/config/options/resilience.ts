@@ -5,7 +5,7 @@ import { isToken } from "../../core/bytes.ts";
 import type { RequestKey, RetryOn } from "../config.ts";
 import { judgePattern } from "../pattern.ts";
 import { describe, type Place, quote } from "../problem.ts";
-import { didYouMean, nearest } from "../suggest.ts";
+import { nearest } from "../suggest.ts";
 import { text, wrongName } from "./scalars.ts";
 import type { Type } from "./types.ts";
 
@@ -188,5 +188,7 @@ function hintForReason(value: unknown): string {
   const written = String(value).toLowerCase();
   const [, status] = /^http_([45]\d\d)$/.exec(written) ?? [];
   if (status !== undefined) return `Write ${status}.`;
-  return FOREIGN_REASONS[written] ?? didYouMean(written, RETRY_WORDS);
+  const meant = nearest(written, RETRY_WORDS);
+  if (meant !== undefined) return `Did you mean \`${meant}\`?`;
+  return FOREIGN_REASONS[written] ?? "Write connect, reset, timeout, or a status such as 503.";
 }
