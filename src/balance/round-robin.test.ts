@@ -1,16 +1,13 @@
 import { expect, test } from "bun:test";
-import { policyCases } from "./policy.cases.ts";
+import { DrawnPicture, policyCases } from "./policy.cases.ts";
 import { roundRobin } from "./round-robin.ts";
 
-policyCases("round-robin", (endpoints) => roundRobin(endpoints, 0));
+policyCases("round-robin", () => roundRobin(0));
 
 const picks = (weights: readonly number[], count: number, start = 0) => {
-  const policy = roundRobin(
-    weights.map((weight) => ({ weight })),
-    start,
-  );
-  const all = new Uint8Array(weights.length).fill(1);
-  return Array.from({ length: count }, () => "abcdef"[policy.pick(all, 0)]).join("");
+  const policy = roundRobin(start);
+  const picture = new DrawnPicture(weights);
+  return Array.from({ length: count }, () => "abcdef"[policy.pick(picture)]).join("");
 };
 
 test("equal weights are taken strictly in turn, from the endpoint that start names", () => {
@@ -21,18 +18,47 @@ test("equal weights are taken strictly in turn, from the endpoint that start nam
   ]);
 });
 
+test("the turn goes on where it was when an endpoint leaves and comes back", () => {
+  const policy = roundRobin(0);
+  const picture = new DrawnPicture([1, 1, 1, 1]);
+  const pick = (...eligible: number[]) => policy.pick(picture.set(eligible));
+  expect([pick(1, 1, 1, 1), pick(1, 0, 1, 1), pick(1, 1, 1, 1), pick(1, 1, 1, 0), pick(1, 1, 1, 1)]).toEqual([
+    0, 2, 3, 0, 1,
+  ]);
+});
+
 test("unequal weights are spread, not taken in a row: 5, 1, 1 is nginx's a a b a c a a", () => {
   expect(picks([5, 1, 1], 14)).toBe("aabacaaaabacaa");
 });
 
-test("an endpoint that comes back does not catch up on what it missed", () => {
-  const policy = roundRobin([{ weight: 2 }, { weight: 1 }], 0);
-  for (let pick = 0; pick < 1000; pick++) policy.pick(Uint8Array.from([1, 0]), 0);
-  let longest = 0;
-  let inRow = 0;
-  for (let pick = 0; pick < 300; pick++) {
-    inRow = policy.pick(Uint8Array.from([1, 1]), 0) === 1 ? inRow + 1 : 0;
-    longest = Math.max(longest, inRow);
+for (const count of [2, 100]) {
+  test(`of ${count} an endpoint that comes back does not catch up on what it missed`, () => {
+    const policy = roundRobin(0);
+    const weights = Array.from({ length: count }, (_, index) => (index === 0 ? 2 : 1));
+    const picture = new DrawnPicture(weights);
+    const all = weights.map(() => 1);
+    picture.set(all.with(1, 0));
+    for (let pick = 0; pick < 1000; pick++) policy.pick(picture);
+    picture.set(all);
+    let lastAt = Number.NEGATIVE_INFINITY;
+    let closest = Number.POSITIVE_INFINITY;
+    for (let pick = 0; pick < 300; pick++) {
+      if (policy.pick(picture) !== 1) continue;
+      closest = Math.min(closest, pick - lastAt);
+      lastAt = pick;
+    }
+    expect(closest).toBeGreaterThan(count / 2);
+  });
+}
+
+test("among many unequal weights too, no endpoint is taken twice in a row or left out of a round", () => {
+  const weights = Array.from({ length: 100 }, (_, index) => 1 + (index % 2));
+  const policy = roundRobin(0);
+  const picture = new DrawnPicture(weights);
+  const taken = Array.from({ length: 1500 }, () => policy.pick(picture));
+  for (const [index, weight] of weights.entries()) {
+    const times = taken.filter((one) => one === index).length;
+    expect(Math.abs(times - 10 * weight)).toBeLessThanOrEqual(1);
   }
-  expect(longest).toBe(1);
+  expect(taken.some((one, at) => one === taken[at - 1])).toBe(false);
 });

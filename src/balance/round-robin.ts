@@ -2,57 +2,89 @@
  * Round-robin: every endpoint in turn, in proportion to its weight, spread as evenly as can be.
  *
  * why    smooth weighting (nginx's): weights 5, 1, 1 give a a b a c a a, not a a a a a b c
- * cost   O(1) for equal weights, else one pass over the endpoints
+ * cost   O(1) for equal weights; else one pass up to 64 endpoints, and a heap beyond
  */
-import type { Policy, Weighted } from "./policy.ts";
+import { DueHeap } from "./due-heap.ts";
+import type { Picture, Policy } from "./policy.ts";
+import { Usable } from "./usable.ts";
 
-export function roundRobin(endpoints: readonly Weighted[], start: number): Policy {
-  const isEqual = endpoints.every(({ weight }) => weight === endpoints[0]?.weight && weight > 0);
-  return isEqual ? new PlainTurn(endpoints.length, start) : new SmoothTurn(endpoints);
+/** A pass over more costs more than the heap. */
+const PASS_UP_TO = 64;
+
+/** `start` tells workers apart, so that they do not all begin with the first endpoint. */
+export function roundRobin(start: number): Policy {
+  return new RoundRobin(start);
 }
 
-class PlainTurn implements Policy {
-  readonly #count: number;
-  #next: number;
-
-  /** `start` tells workers apart, so that they do not all begin with the first endpoint. */
-  constructor(count: number, start: number) {
-    this.#count = count;
-    this.#next = count === 0 ? 0 : start % count;
-  }
-
-  pick(eligible: Uint8Array): number {
-    for (let step = 0; step < this.#count; step++) {
-      const index = this.#next;
-      this.#next = index + 1 === this.#count ? 0 : index + 1;
-      if (eligible[index] === 1) return index;
-    }
-    return -1;
-  }
-}
-
-class SmoothTurn implements Policy {
-  readonly #weights: Float64Array;
+class RoundRobin implements Policy {
+  readonly #usable = new Usable();
+  readonly #due = new DueHeap();
+  /** Index of the endpoint whose turn it is; with equal weights. */
+  #turn: number;
+  /** Its place. */
+  #next = 0;
+  #isHeapOld = true;
   /** Credit of each endpoint: grows by its weight each pick, and the one picked pays for all. */
-  readonly #credit: Float64Array;
+  #credit = new Float64Array(0);
 
-  constructor(endpoints: readonly Weighted[]) {
-    this.#weights = Float64Array.from(endpoints, ({ weight }) => weight);
-    this.#credit = new Float64Array(endpoints.length);
+  constructor(start: number) {
+    this.#turn = start;
   }
 
-  pick(eligible: Uint8Array): number {
-    let best = -1;
-    let total = 0;
-    for (let index = 0; index < this.#weights.length; index++) {
-      const weight = this.#weights[index] as number;
-      if (eligible[index] !== 1 || weight === 0) continue;
-      total += weight;
-      const credit = (this.#credit[index] as number) + weight;
-      this.#credit[index] = credit;
-      if (best === -1 || credit > (this.#credit[best] as number)) best = index;
+  pick(picture: Picture): number {
+    const usable = this.#usable;
+    if (usable.look(picture)) this.#adapt(picture);
+    if (usable.count === 0) return -1;
+    if (usable.isEqual) return this.#inTurn();
+    if (usable.count <= PASS_UP_TO) return this.#byCredit();
+    if (this.#isHeapOld) this.#due.fill(usable, picture);
+    this.#isHeapOld = false;
+    return this.#due.pick();
+  }
+
+  #adapt({ count }: Picture): void {
+    const { list, count: left, totalWeight } = this.#usable;
+    this.#isHeapOld = true;
+    if (this.#turn >= count && count > 0) this.#turn %= count;
+    this.#next = 0;
+    while (this.#next < left && (list[this.#next] as number) < this.#turn) this.#next++;
+    if (this.#next === left) this.#next = 0;
+    if (count > this.#credit.length) {
+      const credit = new Float64Array(count);
+      credit.set(this.#credit);
+      this.#credit = credit;
     }
-    if (best !== -1) this.#credit[best] = (this.#credit[best] as number) - total;
+    // credit won among larger weights would last for many rounds of the smaller ones
+    for (let place = 0; place < left; place++) {
+      const index = list[place] as number;
+      const credit = this.#credit[index] as number;
+      this.#credit[index] = Math.max(-totalWeight, Math.min(totalWeight, credit));
+    }
+  }
+
+  #inTurn(): number {
+    const { list, count } = this.#usable;
+    const index = list[this.#next] as number;
+    this.#next = this.#next + 1 === count ? 0 : this.#next + 1;
+    this.#turn = index + 1;
+    return index;
+  }
+
+  #byCredit(): number {
+    const { list, weights, count, totalWeight } = this.#usable;
+    const credit = this.#credit;
+    let best = -1;
+    let most = Number.NEGATIVE_INFINITY;
+    for (let place = 0; place < count; place++) {
+      const index = list[place] as number;
+      const mine = (credit[index] as number) + (weights[place] as number);
+      credit[index] = mine;
+      if (mine > most) {
+        most = mine;
+        best = index;
+      }
+    }
+    credit[best] = most - totalWeight;
     return best;
   }
 }

@@ -3,18 +3,23 @@ import { fakeExchange, fixedRoute } from "../../tests/support/fake-exchange.ts";
 import { roundRobin } from "../balance/round-robin.ts";
 import { choose } from "./choose.ts";
 import type { Planned, UpstreamGroup } from "./plan.ts";
+import { StillPicture } from "./still-picture.ts";
 
 function group(flags: readonly ("used" | "backup" | "out")[]): UpstreamGroup {
+  const weights = new Float64Array(flags.length).fill(1);
   return {
     name: "app",
     endpoints: flags.map((_, index) => ({ name: `e${index}`, pool: undefined as never })),
-    policy: roundRobin(
-      flags.map(() => ({ weight: 1 })),
-      0,
-    ),
+    policy: roundRobin(0),
     isHttp2: false,
-    eligible: Uint8Array.from(flags, (flag) => Number(flag === "used")),
-    backups: Uint8Array.from(flags, (flag) => Number(flag === "backup")),
+    used: new StillPicture(
+      Uint8Array.from(flags, (flag) => Number(flag === "used")),
+      weights,
+    ),
+    backups: new StillPicture(
+      Uint8Array.from(flags, (flag) => Number(flag === "backup")),
+      weights,
+    ),
   };
 }
 

@@ -33,11 +33,13 @@ function chooseUpstream(exchange: Planned): UpstreamGroup | undefined {
 
 function chooseEndpoint(exchange: Planned, upstream: UpstreamGroup): number {
   const { excluded, services } = exchange.plan;
-  const { eligible, backups, policy } = upstream;
+  const { used, backups, policy } = upstream;
   if (excluded !== undefined) return chooseLeft(exchange, upstream, excluded);
   if (upstream.endpoints.length === 1) return 0;
-  const index = policy.pick(eligible, services.chance());
-  return index === -1 ? policy.pick(backups, services.chance()) : index;
+  used.chance = services.chance;
+  backups.chance = services.chance;
+  const index = policy.pick(used);
+  return index === -1 ? policy.pick(backups) : index;
 }
 
 /**
@@ -46,8 +48,8 @@ function chooseEndpoint(exchange: Planned, upstream: UpstreamGroup): number {
  */
 function chooseLeft(exchange: Planned, upstream: UpstreamGroup, excluded: Uint8Array): number {
   const chance = exchange.plan.services.chance();
-  const index = pickLeft(upstream.eligible, excluded, chance);
-  return index === -1 ? pickLeft(upstream.backups, excluded, chance) : index;
+  const index = pickLeft(upstream.used.eligible, excluded, chance);
+  return index === -1 ? pickLeft(upstream.backups.eligible, excluded, chance) : index;
 }
 
 function pickLeft(eligible: Uint8Array, excluded: Uint8Array, chance: number): number {

@@ -7,8 +7,7 @@
  * out    a Snapshot; nothing in it changes afterwards
  * fails  throws with a text for the operator
  */
-import { random } from "../balance/random.ts";
-import { roundRobin } from "../balance/round-robin.ts";
+import { makePolicy } from "../balance/policies.ts";
 import type {
   Config,
   EndpointConfig,
@@ -23,6 +22,7 @@ import { compileSplit } from "../route/split.ts";
 import { compileTable } from "../route/table.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
+import { StillPicture } from "./still-picture.ts";
 
 export interface Snapshot {
   /** By listener name. */
@@ -79,19 +79,20 @@ function compileUpstream(
     pools.set(key, pool);
     return { name: endpoint.name, pool };
   });
-  const isUsed = (backup: boolean) =>
-    Uint8Array.from(upstream.endpoints, (endpoint) => (endpoint.backup === backup ? 1 : 0));
-  const policy =
-    upstream.balance === "random"
-      ? random(upstream.endpoints)
-      : roundRobin(upstream.endpoints, services.worker);
+  const weights = Float64Array.from(upstream.endpoints, ({ weight }) => weight);
+  const pictureOf = (backup: boolean) =>
+    new StillPicture(
+      Uint8Array.from(upstream.endpoints, (endpoint) => (endpoint.backup === backup ? 1 : 0)),
+      weights,
+    );
+  const names = upstream.endpoints.map(({ name }) => name);
   return {
     name: upstream.name,
     endpoints,
-    policy,
+    policy: makePolicy(upstream.balance, { names, worker: services.worker }),
     isHttp2: upstream.protocol === "h2" || upstream.protocol === "h2c",
-    eligible: isUsed(false),
-    backups: isUsed(true),
+    used: pictureOf(false),
+    backups: pictureOf(true),
   };
 }
 

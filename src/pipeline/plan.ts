@@ -18,6 +18,7 @@ import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { ErrorPages } from "./error-answer.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
+import type { StillPicture } from "./still-picture.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
 export interface ToHttps {
@@ -69,10 +70,10 @@ export interface UpstreamGroup {
   readonly policy: Policy;
   /** Its endpoints speak HTTP/2 and nothing else. */
   readonly isHttp2: boolean;
-  /** 1 for each endpoint that may be used first. */
-  readonly eligible: Uint8Array;
-  /** 1 for each endpoint that may be used when none of the others can. */
-  readonly backups: Uint8Array;
+  /** The endpoints that may be used first. */
+  readonly used: StillPicture;
+  /** The endpoints that may be used when none of the others can. */
+  readonly backups: StillPicture;
 }
 
 export interface Endpoint {

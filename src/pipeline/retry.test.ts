@@ -4,6 +4,7 @@ import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body
 import { FAILURE_CODES, type FailureCode, fail } from "../core/failure.ts";
 import type { Planned, UpstreamGroup } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
+import { StillPicture } from "./still-picture.ts";
 
 const ENDPOINTS = ["a", "b", "c"].map((name) => ({ name, pool: undefined as never }));
 
@@ -14,8 +15,11 @@ function attempted(parts: Partial<Planned> = {}, endpoints = ENDPOINTS): Planned
     endpoints,
     policy: { pick: () => 0 },
     isHttp2: false,
-    eligible: new Uint8Array(endpoints.length).fill(1),
-    backups: new Uint8Array(endpoints.length),
+    used: new StillPicture(
+      new Uint8Array(endpoints.length).fill(1),
+      new Float64Array(endpoints.length).fill(1),
+    ),
+    backups: new StillPicture(new Uint8Array(endpoints.length), new Float64Array(endpoints.length).fill(1)),
   };
   Object.assign(exchange, parts);
   exchange.plan.upstream = group;

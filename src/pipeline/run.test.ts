@@ -4,6 +4,7 @@ import { fail } from "../core/failure.ts";
 import { ROUTE } from "../observe/metrics.table.ts";
 import { PHASES, type PhaseName } from "./phases.table.ts";
 import { finish, run } from "./run.ts";
+import { StillPicture } from "./still-picture.ts";
 
 const ORDER = Object.keys(PHASES) as PhaseName[];
 
@@ -80,8 +81,8 @@ test("phases that go round and round are stopped", () => {
     endpoints: [{ name: "a", pool: undefined as never }],
     policy: { pick: () => 0 },
     isHttp2: false,
-    eligible: Uint8Array.from([1]),
-    backups: Uint8Array.from([0]),
+    used: new StillPicture(Uint8Array.from([1]), Float64Array.from([1])),
+    backups: new StillPicture(Uint8Array.from([0]), Float64Array.from([1])),
   };
   const route = fixedRoute({
     action: { kind: "proxy", split: { pick: () => 0 } as never, upstreams: [upstream] },
