@@ -21,9 +21,9 @@ export interface Campaign {
 
 async function nothingLost(say: Say): Promise<readonly string[]> {
   const report = await runNothingLost({
-    plainPerSec: 2000,
-    tlsPerSec: 1000,
-    h2PerSec: 1500,
+    plainPerSec: 1500,
+    tlsPerSec: 800,
+    h2PerSec: 1200,
     lanes: 150,
     h2Connections: 16,
     streams: 40,

@@ -73,6 +73,8 @@ const ORIGIN_NAME = "origin.test";
 /** By name, endpoints of another kind each: which load asks for which changes from request to request. */
 const HOSTS = [`h1.${HOST}`, `h2c.${HOST}`, `h2.${HOST}`];
 const FAREWELL_MS = 50;
+/** Losses of one step that are told one by one. */
+const MAX_TOLD = 5;
 const H2_STREAMS = 50;
 const H2_REQUESTS_A_CONNECTION = 2000;
 
@@ -198,8 +200,8 @@ class Campaign {
   readonly #streams: SocketStreams;
   readonly #failures: LoadFailure[] = [];
   readonly #steps: Step[] = [];
-  /** Client ports whose worker was killed; a port is forgiven one failure. */
-  readonly #excusable = new Set<number>();
+  /** Client ports whose worker was killed, with how many connections each: one to every listener may have it. */
+  readonly #excusable = new Map<number, number>();
   #version = 0;
   #farewells = 0;
 
@@ -281,11 +283,11 @@ class Campaign {
     this.#excusable.clear();
     await within(Promise.resolve(act()), STEP_MS * 4, name);
     await Bun.sleep(300);
-    const killed = this.#excusable.size;
+    const killed = [...this.#excusable.values()].reduce((sum, count) => sum + count, 0);
     const lost: string[] = [];
     let excused = 0;
     for (const { why, port, isShared } of this.#failures.slice(before)) {
-      if (isShared === true ? this.#excusable.has(port) : this.#excusable.delete(port)) excused++;
+      if (this.#isExcused(port, isShared === true)) excused++;
       else lost.push(`${why} (port ${port})`);
     }
     const tookMs = Math.round(performance.now() - startedAtMs);
@@ -294,6 +296,14 @@ class Campaign {
     this.#options.say(
       `${name}: ${step.sent} sent, ${lost.length} lost, ${excused} excused of ${killed} connections, ${tookMs} ms`,
     );
+    for (const why of lost.slice(0, MAX_TOLD)) this.#options.say(`  lost: ${why}`);
+  }
+
+  /** A connection is forgiven one failure, or all that its requests share. */
+  #isExcused(port: number, isShared: boolean): boolean {
+    const left = this.#excusable.get(port) ?? 0;
+    if (left > 0 && !isShared) this.#excusable.set(port, left - 1);
+    return left > 0;
   }
 
   #write(text: string): void {
@@ -344,18 +354,20 @@ class Campaign {
   async #loseWorker(signal: "SIGKILL" | "SIGSTOP"): Promise<void> {
     const { workers } = await this.#weir.status();
     const held = workers.map(({ pid }) => ({ pid, ports: this.#portsOf(pid) }));
-    const victim = held.toSorted((a, b) => b.ports.size - a.ports.size)[0]?.pid as number;
+    const victim = held.toSorted((a, b) => b.ports.length - a.ports.length)[0]?.pid as number;
     process.kill(victim, "SIGSTOP");
-    for (const port of this.#portsOf(victim)) this.#excusable.add(port);
+    for (const port of this.#portsOf(victim)) {
+      this.#excusable.set(port, (this.#excusable.get(port) ?? 0) + 1);
+    }
     if (signal === "SIGKILL") process.kill(victim, "SIGKILL");
     await this.#untilAllRun(victim);
     await Bun.sleep(500);
   }
 
   /** Client ports of the connections that this worker has accepted. */
-  #portsOf(pid: number): Set<number> {
+  #portsOf(pid: number): number[] {
     const { port, securePort } = this.#site;
-    return clientPortsOf(pid, port).union(clientPortsOf(pid, securePort));
+    return [...clientPortsOf(pid, port), ...clientPortsOf(pid, securePort)];
   }
 
   async #untilAllRun(without: number): Promise<void> {
