@@ -12,6 +12,7 @@ const MOST: readonly (readonly [count: number, share: number, most: number])[] =
   [4, 0.5, 2],
   [4, 0.74, 2],
   [10, 0.3, 3],
+  [100, 0.29, 29],
   [10, 0, 0],
   [10, 1, 9],
 ];

@@ -20,7 +20,7 @@ export interface EjectionRules {
 /** How many of `count` endpoints may be out at once. */
 export function mostEjected(count: number, maxEjected: number): number {
   if (maxEjected <= 0) return 0;
-  // A share such as 0.3 is a little less than 3/10, and 10 × 0.3 would be 2.
+  // 29 % of 100 is 28.999999999999996 in floating point.
   const share = Math.floor(count * maxEjected + 1e-9);
   return Math.max(0, Math.min(count - 1, Math.max(1, share)));
 }

@@ -39,7 +39,6 @@ const SMOOTHING = 0.5;
 const PROBE_EVERY_MS = 30_000;
 /** Part of that by which workers differ, so that they do not measure at once. */
 const PROBE_JITTER = 0.2;
-/** What was in flight when a probe began is not measured: it waited under the old limit. */
 const PROBE_SAMPLES = 50;
 const PROBE_MAX_MS = 2000;
 /** Of the limit, while the ideal is measured. */
@@ -118,6 +117,7 @@ export class AdaptiveLimit {
 
   #beginProbe(nowMs: number): void {
     this.#isProbing = true;
+    // What is in flight now waited under the whole limit.
     this.#toSkip = Math.ceil(this.#limit);
     this.#skipped = 0;
     this.#windowEndsAtMs = nowMs + PROBE_MAX_MS;
