@@ -19,6 +19,7 @@ const FILES = [
   "pages/missing.html",
   "pages/away.html",
   "public/index.html",
+  "endpoints.yaml",
   ...["app", "shop", "weir"].flatMap((name) => [`certs/${name}.crt`, `certs/${name}.key`]),
   ...["internal", "clients", "revoked"].map((name) => `certs/${name}.pem`),
 ];

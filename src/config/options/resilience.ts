@@ -6,8 +6,35 @@ import type { RequestKey, RetryOn } from "../config.ts";
 import { judgePattern } from "../pattern.ts";
 import { describe, type Place, quote } from "../problem.ts";
 import { nearest } from "../suggest.ts";
-import { text, wrongName } from "./scalars.ts";
+import { choice, text, wrongName } from "./scalars.ts";
 import type { Type } from "./types.ts";
+
+// balance
+
+/** What others call it. */
+const FOREIGN_BALANCE: Readonly<Record<string, string>> = {
+  least_conn: "Write least-request.",
+  leastconn: "Write least-request.",
+  "least-conn": "Write least-request.",
+  least_time: "Write ewma.",
+  ip_hash: "Write `balance: hash` and `hash: clientIp`.",
+  source: "Write `balance: hash` and `hash: clientIp`.",
+  uri: "Write `balance: hash` and `hash: path`.",
+  maglev: "Write hash.",
+  "ring-hash": "Write hash.",
+};
+
+const balanceWord = choice("round-robin", "least-request", "p2c", "ewma", "random", "hash");
+
+export const balance: typeof balanceWord = {
+  ...balanceWord,
+  read(value, place) {
+    const meant = typeof value === "string" ? value.toLowerCase() : "";
+    if (!Object.hasOwn(FOREIGN_BALANCE, meant)) return balanceWord.read(value, place);
+    place.error(`${describe(value)} is not known here`, FOREIGN_BALANCE[meant]);
+    return undefined;
+  },
+};
 
 // parts of a request
 
@@ -51,7 +78,8 @@ const FOREIGN_KEYS: Readonly<Record<string, string>> = {
 
 function hintForRequestKey(written: string): string {
   const [kind = ""] = written.split(":");
-  const meant = FOREIGN_KEYS[kind.toLowerCase()] ?? nearest(kind, [...KEY_WORDS, ...KEY_KINDS]);
+  const foreign = Object.hasOwn(FOREIGN_KEYS, kind) ? FOREIGN_KEYS[kind] : undefined;
+  const meant = foreign ?? nearest(kind, [...KEY_WORDS, ...KEY_KINDS]);
   if (meant === undefined) return KEY_HINT;
   const isNamed = KEY_KINDS.some((one) => one === meant);
   if (!isNamed) return `Did you mean \`${meant}\`?`;
@@ -184,11 +212,12 @@ function readRetryStatus(status: number, place: Place): number | undefined {
   return undefined;
 }
 
-function hintForReason(value: unknown): string {
+function hintForReason(value: unknown): string | undefined {
   const written = String(value).toLowerCase();
   const [, status] = /^http_([45]\d\d)$/.exec(written) ?? [];
   if (status !== undefined) return `Write ${status}.`;
   const meant = nearest(written, RETRY_WORDS);
   if (meant !== undefined) return `Did you mean \`${meant}\`?`;
-  return FOREIGN_REASONS[written] ?? "Write connect, reset, timeout, or a status such as 503.";
+  if (Object.hasOwn(FOREIGN_REASONS, written)) return FOREIGN_REASONS[written];
+  return "Write connect, reset, timeout, or a status such as 503.";
 }

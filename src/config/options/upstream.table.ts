@@ -8,7 +8,7 @@ import type * as Input from "../define-upstream.ts";
 import { endpointAddress } from "./addresses.ts";
 import { list, object, offOr, placed, shortFor, trueOr } from "./containers.ts";
 import { checkFieldMap, method } from "./messages.ts";
-import { answerTest, checkTarget, cookieName, requestKey, retryOn, statusRange, zoneName } from "./resilience.ts";
+import { answerTest, balance, checkTarget, cookieName, requestKey, retryOn, statusRange, zoneName } from "./resilience.ts";
 import { choice, duration, flag, integer, percent, size, text } from "./scalars.ts";
 import { secret } from "./secret.ts";
 import { defaulted, optional, type RowsFor, required } from "./types.ts";
@@ -130,7 +130,7 @@ export const UPSTREAM = {
   discovery:     optional(object(DISCOVERY), "Finds endpoints, besides those listed"),
   protocol:      defaulted(choice("h1", "h2", "h2c", "auto"), "h1", "HTTP version towards the endpoints: `h2` over TLS, `h2c` over plain text, `auto` as the endpoint says (ALPN)"),
   tls:           optional(trueOr(object(UPSTREAM_TLS)), "TLS towards the endpoints, verified; `https://` addresses mean it as well"),
-  balance:       defaulted(choice("round-robin", "least-request", "p2c", "ewma", "random", "hash"), "round-robin", "How an endpoint is chosen"),
+  balance:       defaulted(balance, "round-robin", "How an endpoint is chosen"),
   hash:          optional(shortFor(HASH, "on", "part of a request, or a mapping"), "What `balance: hash` looks at"),
   sticky:        optional(trueOr(object(STICKY)), "Keeps a client at its endpoint by a signed cookie"),
   health:        optional(object(HEALTH), "Which endpoints are fit for use"),
