@@ -30,7 +30,7 @@ import {
 import { ControlIntake } from "./control-intake.ts";
 import { DataIntake } from "./data-intake.ts";
 import { type Frame, FrameReader, type FrameSink } from "./frame-reader.ts";
-import { beginHeaders, finishHeaders, writeGoaway, writePing, writeSettings } from "./frame-writer.ts";
+import { beginHeaders, finishHeaders, writeGoaway, writeSettings } from "./frame-writer.ts";
 import type { Head } from "./head.ts";
 import { HeadIntake } from "./head-intake.ts";
 import { type H2RequestToWrite, HeadWriter } from "./head-writer.ts";
@@ -251,10 +251,6 @@ export class H2Connection implements FrameSink {
   /** Ends the connection for a reason that only the session knows. */
   fail(code: number, detail: string): void {
     this.#link.fail(code, detail);
-  }
-
-  ping(): void {
-    if (!this.isBroken) writePing(this.out);
   }
 
   // ── what the frame reader tells ──

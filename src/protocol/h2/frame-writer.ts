@@ -126,12 +126,6 @@ export function writePingAck(out: Out, bytes: Buffer, start: number): void {
   out.copy(bytes, start, start + PING_BYTES);
 }
 
-export function writePing(out: Out): void {
-  frameHeader(out, PING_BYTES, PING << 8, 0);
-  uint32(out, 0);
-  uint32(out, 0);
-}
-
 export function writeGoaway(out: Out, lastStreamId: number, code: number): void {
   frameHeader(out, 8, GOAWAY << 8, 0);
   uint32(out, lastStreamId);
