@@ -313,6 +313,10 @@ export class H2ClientStream implements Upstream, Timed {
       this.#deliver(bytes);
       return;
     }
+    if (this.#client.account.services.budget.isExhausted) {
+      this.#abandon(fail("out_of_memory", "the client takes no bytes"));
+      return;
+    }
     this.#held.push(bytes);
     this.#client.heldBytes += bytes.length;
     this.#client.touched();

@@ -124,7 +124,7 @@ export class H2ServerStream implements Downstream, Timed {
     this.#server.services.events.request(exchange);
   }
 
-  /** Extended CONNECT: the machine lets it in only where the listener allows it. */
+  /** Extended CONNECT for anything but a WebSocket, or where the listener takes none, is a method that is refused. */
   #askForWebSocket(exchange: Exchange): void {
     if (!this.listener.http2.extendedConnect || this.#head.protocol !== "websocket") {
       exchange.failure = fail("method_refused", `CONNECT for ${this.#head.protocol}`);
@@ -269,8 +269,16 @@ export class H2ServerStream implements Downstream, Timed {
       const bytes = firstEnd === first.length ? first : first.subarray(0, firstEnd);
       isOpen = connection.sendDataFrom(this.#stream, bytes, firstStart, isEnd);
     }
+    if (!isOpen && this.#isRefusedMemory()) return true;
     this.#sent(isOpen, isEnd);
     return isOpen;
+  }
+
+  /** What waits for this client would be too much: its exchange ends. */
+  #isRefusedMemory(): boolean {
+    if (!this.#server.services.budget.isExhausted) return false;
+    this.#fail(fail("out_of_memory", "the client takes no bytes"));
+    return true;
   }
 
   /** To a client that asked with CONNECT, 2xx means a tunnel: an endpoint that did not switch has not agreed. */
@@ -281,10 +289,7 @@ export class H2ServerStream implements Downstream, Timed {
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isOpen = this.#server.connection.sendData(this.#stream, bytes, false);
-    if (!isOpen && this.#server.services.budget.isExhausted) {
-      this.#fail(fail("out_of_memory", "the client takes no bytes"));
-      return true;
-    }
+    if (!isOpen && this.#isRefusedMemory()) return true;
     this.#sent(isOpen, false);
     return isOpen;
   }

@@ -6,12 +6,14 @@ import { afterEach, expect, test } from "bun:test";
 import { acceptOf } from "../../src/protocol/websocket-key.ts";
 import { eventually } from "../support/eventually.ts";
 import {
+  data,
   type FieldList,
   FRAME,
   fieldBlock,
   headers,
   literal,
   PREFACE,
+  SETTING,
   settings,
   settingsAck,
   takeFrames,
@@ -200,4 +202,39 @@ upstreams: { app: { endpoints: [ "${origin.address}" ], protocol: h2c } }
   const next = await client.response();
   expect(next.raw).toStartWith("HTTP/1.1 200 ");
   expect(next.body).toBe("mine");
+});
+
+test("answers of an HTTP/2 endpoint that no client takes are bounded by server.memory", async () => {
+  let answered = 0;
+  const origin = await h2cOrigin((connection, stream) => {
+    answered++;
+    // later, in one go: all are asked for before the first byte waits
+    setTimeout(() => {
+      const pieces = Array.from({ length: 15 }, () => data(stream, Buffer.alloc(16_384)));
+      connection.write(Buffer.concat([headers(stream, [[":status", "200"]], { end: false }), ...pieces]));
+    }, 700);
+  });
+  const memory = 16 * MIB;
+  const weir = await stage.weir(`
+server: { workers: 1, memory: ${memory / MIB}MiB }
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2] } }
+routes: [ { to: app } ]
+upstreams: { app: { endpoints: [ "${origin.address}" ], protocol: h2c } }
+`);
+  const count = 90; // 21 MiB on each connection
+  const connect = () => H2Peer.connect({ port: weir.port() }, [SETTING.initialWindowSize, 0]);
+  const peers = [await connect(), await connect()];
+  for (const peer of peers)
+    peer.send(...Array.from({ length: count }, (_, at) => headers(at * 2 + 1, ask("GET"))));
+  await eventually(() => answered === count * peers.length, 5000, "all to be asked for");
+  const isOver = async () => (await gauge(weir, "weir_failures_total")) > 0;
+  await eventually(isOver, 5000, "a stream to be given up");
+  await Bun.sleep(300); // what is still on its way to us
+  expect(await gauge(weir, "weir_worker_buffered_bytes")).toBeLessThan(memory + 2 * MIB);
+  for (const peer of peers) peer.close();
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) === 0,
+    5000,
+    "nothing to wait",
+  );
 });
