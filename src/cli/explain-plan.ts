@@ -6,7 +6,7 @@
  * rule   requests are matched by the configuration as it is; what is shown of it comes from its redacted copy
  * never  connects anywhere; a file is opened to see what the answer would be, and not read
  */
-import type { Action, Config, EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
+import type { Action, Config, RouteConfig } from "../config/config.ts";
 import { redactConfig } from "../config/redact.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
 import { pairsOfLines } from "../core/fields.ts";
@@ -20,6 +20,7 @@ import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { type Considered, compileTable, type RouteRule, type Verdict } from "../route/table.ts";
 import { type Asked, addressesOf } from "./explain-request.ts";
 import type { TlsExplanation } from "./explain-tls.ts";
+import { percent, type UpstreamFacts, upstreamFacts } from "./explain-upstream.ts";
 import { matchText } from "./match-text.ts";
 
 export interface Explanation {
@@ -72,21 +73,14 @@ export interface ProxyOutcome {
   readonly path: { readonly from: string; readonly to: string };
   readonly requestLine: string;
   readonly requestFields: readonly (readonly [name: string, value: string])[];
-  readonly targets: readonly {
+  readonly targets: readonly (UpstreamFacts & {
     readonly upstream: string;
     /** Of all requests of the route, in percent. */
     readonly share: number;
-    readonly balance: string;
-    readonly choice: string;
-    /** How endpoints are spoken to: `HTTP/1.1`, `HTTP/2 over TLS`. */
-    readonly protocol: string;
-    readonly endpoints: readonly {
-      readonly name: string;
-      readonly share: number;
-      readonly isBackup: boolean;
-    }[];
-  }[];
+  })[];
   readonly timeouts: RouteConfig["timeouts"];
+  readonly retry: RouteConfig["retry"];
+  readonly shed: RouteConfig["shed"];
 }
 
 export interface RedirectOutcome {
@@ -274,6 +268,8 @@ function proxyOutcome(
     requestFields: requestFields(exchange, compiled, targets[0]?.endpoints[0]?.name ?? ""),
     targets,
     timeouts: route.timeouts,
+    retry: route.retry,
+    shed: route.shed,
   };
 }
 
@@ -299,44 +295,3 @@ function forwardingRules(route: RouteConfig): Route {
     errorPages: undefined,
   };
 }
-
-const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
-  "round-robin": "round-robin: endpoints take turns, each as often as its weight says",
-  "least-request": "least-request: the endpoint with the fewest requests in flight, by weight",
-  p2c: "p2c: of two endpoints by chance the one with fewer requests in flight, by weight",
-  ewma: "ewma: the endpoint that answers soonest, by its recent peak latency and what it has in flight",
-  random: "random: by chance, in proportion to weight",
-  hash: "hash: always the same endpoint for the same key, while it has room",
-};
-
-function upstreamFacts(upstream: UpstreamConfig | undefined) {
-  if (upstream === undefined)
-    return { balance: "round-robin", choice: "it has no endpoint", protocol: "HTTP/1.1", endpoints: [] };
-  const isMain = (endpoint: EndpointConfig) => !endpoint.backup;
-  const total = upstream.endpoints.filter(isMain).reduce((sum, endpoint) => sum + endpoint.weight, 0);
-  return {
-    balance: upstream.balance,
-    choice: upstream.endpoints.length === 1 ? "one endpoint" : CHOICES[upstream.balance],
-    protocol: protocolText(upstream),
-    endpoints: upstream.endpoints.map((endpoint) => ({
-      name: endpoint.name,
-      share: endpoint.backup ? 0 : percent(endpoint.weight, total),
-      isBackup: endpoint.backup,
-    })),
-  };
-}
-
-const VERSIONS: Readonly<Record<UpstreamConfig["protocol"], string>> = {
-  h1: "HTTP/1.1",
-  h2: "HTTP/2",
-  h2c: "HTTP/2",
-  auto: "HTTP/1.1 or 2",
-};
-
-function protocolText({ protocol, tls }: UpstreamConfig): string {
-  if (tls === undefined) return VERSIONS[protocol];
-  const name = tls.serverName === undefined ? "" : ` as ${tls.serverName}`;
-  return `${VERSIONS[protocol]} over TLS, ${tls.verify ? `verified${name}` : "not verified"}`;
-}
-
-const percent = (part: number, whole: number) => (whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10);

@@ -4,6 +4,7 @@
 import { columns } from "./command.ts";
 import type { Explanation, FilesOutcome, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
 import type { ShownCertificate, TlsExplanation } from "./explain-tls.ts";
+import { endpointText, retryText } from "./explain-upstream.ts";
 import { durationText, tableLines } from "./table.ts";
 import { type Palette, printable } from "./terminal.ts";
 
@@ -124,6 +125,8 @@ function shortened(body: string): string {
   return text.length > MAX_BODY_SHOWN ? `${text.slice(0, MAX_BODY_SHOWN)}…` : text;
 }
 
+const SHED_TEXT = { low: "turned away first", high: "turned away last" };
+
 function proxyText(outcome: ProxyOutcome, paint: Palette): string {
   const { from, to } = outcome.path;
   const parts: string[] = [];
@@ -131,13 +134,14 @@ function proxyText(outcome: ProxyOutcome, paint: Palette): string {
   parts.push(`${paint.strong("sent")}\n${sentLines(outcome, paint)}`);
   for (const target of outcome.targets) {
     const share = outcome.targets.length > 1 ? `  ${target.share} % of requests` : "";
-    const endpoints = target.endpoints.map((endpoint): [string, string] => [
-      endpoint.name,
-      endpoint.isBackup ? "backup: only when no other is usable" : `${endpoint.share} %`,
-    ]);
-    parts.push(
-      `${paint.strong("upstream")}  ${target.upstream}${share}  ${paint.dim(`${target.choice}; ${target.protocol}`)}\n${columns(endpoints)}`,
-    );
+    const rule = paint.dim(`${target.choice}; ${target.protocol}`);
+    const endpoints = target.endpoints.map((endpoint) => [endpoint.name, endpointText(endpoint)] as const);
+    const lines = [
+      `${paint.strong("upstream")}  ${target.upstream}${share}  ${rule}`,
+      columns(endpoints),
+      columns(target.rules.map(([name, text]) => [name, paint.dim(printable(text))] as const)),
+    ];
+    parts.push(lines.filter((line) => line !== "").join("\n"));
   }
   const { connectMs, responseMs, idleMs, requestMs } = outcome.timeouts;
   const times: [string, number][] = [
@@ -148,6 +152,8 @@ function proxyText(outcome: ProxyOutcome, paint: Palette): string {
   ];
   const timeText = times.map(([name, ms]) => `${name} ${ms === 0 ? "none" : durationText(ms)}`).join(" · ");
   parts.push(`${paint.strong("timeouts")}  ${timeText}`);
+  const shed = outcome.shed === "normal" ? "" : `\n\n${paint.strong("overload")}  ${SHED_TEXT[outcome.shed]}`;
+  parts.push(`${paint.strong("retry")}  ${retryText(outcome.retry)}${shed}`);
   return parts.join("\n\n");
 }
 
