@@ -14,13 +14,14 @@ export const BOARD = {
   check: 1,            // what active checks found: an index of CHECK
   ejectedUntilMs: 2,   // since the epoch; 0 = not ejected
   sinceMs: 3,          // since the epoch: when the present state began; 0 = since the start
-  weight: 4,           // set at run time; 0 = the configured one
+  weight: 4,           // set at run time, -1 = a weight of 0; 0 = the configured one
   warmFromMs: 5,       // since the epoch: when slow start began; 0 = it never did
   reason: 6,           // why the state is what it is: an index of REASONS
   agent: 7,            // what the endpoint's own agent asked for: an index of OPERATOR
+  agentShare: 8,       // part of the configured weight that the agent asked for; 0 = all of it
 } as const;
-/** One line of the processor's cache an endpoint. */
-export const BOARD_WORDS = 8;
+/** Two lines of the processor's cache an endpoint. */
+export const BOARD_WORDS = 16;
 
 export const OPERATOR = ["up", "drain", "maintenance"] as const;
 export type Operator = (typeof OPERATOR)[number];
