@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { FakeSocket } from "../../tests/support/fake-socket.ts";
-import { data, headers, PREFACE, settings, takeFrames } from "../../tests/support/h2-frames.ts";
+import { data, headers, PREFACE, settings, takeFrames, windowUpdate } from "../../tests/support/h2-frames.ts";
 import { CidrSet } from "../core/address.ts";
 import { BODY_LENGTH, BODY_NONE } from "../core/body.ts";
 import { fieldsOfLines } from "../core/fields.ts";
@@ -130,17 +130,32 @@ test("what the client has taken in full is followed by FIN", () => {
   expect(body).toBe(30_000);
 });
 
-test("a client that asks for heads and takes none is paused, and sent away when one read asks for too many", () => {
+test("a client that asks for heads and takes none is sent away once it asks for more than it may have open", () => {
   const { socket, server, events } = open();
   server.flush();
   socket.room = 0;
   events.onRequest = (exchange) => answer(exchange, Buffer.alloc(0), `x: ${"y".repeat(20_000)}\r\n`);
-  server.onData(Buffer.concat(Array.from({ length: 90 }, (_, at) => get(at * 2 + 1, "HEAD"))));
-  expect(socket.isPaused).toBe(true);
+  const heads = (first: number, count: number) =>
+    Buffer.concat(Array.from({ length: count }, (_, at) => get((first + at) * 2 + 1, "HEAD")));
+  server.onData(heads(0, 100));
+  expect(server.wire.queuedBytes).toBeGreaterThan(1024 * 1024);
   expect(server.connection.isBroken).toBe(false);
-  server.onData(Buffer.concat(Array.from({ length: 900 }, (_, at) => get(at * 2 + 181, "HEAD"))));
+  server.onData(heads(100, 1000));
   expect(server.connection.failure?.detail).toContain("does not read");
   expect(server.wire.queuedBytes).toBeLessThan(5 * 1024 * 1024);
+});
+
+test("a client that is slow with a large answer may ask on", () => {
+  const { socket, server, events } = open();
+  server.onData(Buffer.concat([settings([4, 4_000_000]), windowUpdate(0, 4_000_000)]));
+  server.flush();
+  socket.room = 1000;
+  server.onData(get(1));
+  answer(events.exchanges[0] as Exchange, Buffer.alloc(3_000_000));
+  events.onRequest = (exchange) => answer(exchange, Buffer.alloc(0));
+  server.onData(Buffer.concat(Array.from({ length: 99 }, (_, at) => get(at * 2 + 3, "HEAD"))));
+  expect(server.wire.queuedBytes).toBeGreaterThan(2_900_000);
+  expect(server.connection.isBroken).toBe(false);
 });
 
 test("heads of requests under way are counted against server.memory, and given back", () => {

@@ -35,11 +35,10 @@ const LINGER_MS = 1000;
 const LINGER_BYTES = 1024 * 1024;
 /**
  * Answers without a body end their streams, and no window holds them back: a client that asks and does not read would
- * have us keep any number of them. Past the first it is not read until it has read, and past the second it is sent away:
- * none that counts its open streams can have so many answers on their way.
+ * have us keep any number of them. While so much waits, a client that counts its open streams asks for maxStreams at most:
+ * it cannot have seen an answer to them.
  */
-const PAUSE_UNREAD_BYTES = 1024 * 1024;
-const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+const MAX_UNREAD_BYTES = 1024 * 1024;
 /** Between the first word of leaving and the last: requests that were on their way then have come (RFC 9113 §6.8). */
 const LEAVING_MS = 1000;
 /** Methods whose content is awaited: without any, they say that there is none (RFC 9110 §8.6). */
@@ -68,7 +67,8 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   #headDueMs: number;
   #requests = 0;
   #isFlushDue = false;
-  #isReadPaused = false;
+  /** Requests that came while more than MAX_UNREAD_BYTES waited for the client. */
+  #askedUnread = 0;
   #isStopped = false;
   #isLeavingSaid = false;
   #accountedBytes = 0;
@@ -119,8 +119,6 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     if (!this.wire.flush()) return;
     this.connection.isOutputBlocked = false;
     this.touched();
-    if (this.#isReadPaused) this.wire.socket.resume();
-    this.#isReadPaused = false;
   }
 
   /** A client that asks no more, and has not closed both ways, does not exist in HTTP/2. */
@@ -175,7 +173,8 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
 
   onHead(stream: H2Stream, head: Head, isEnd: boolean): void {
     this.#headDueMs = NEVER;
-    if (this.wire.queuedBytes > MAX_UNREAD_BYTES) {
+    this.#askedUnread = this.wire.queuedBytes > MAX_UNREAD_BYTES ? this.#askedUnread + 1 : 0;
+    if (this.#askedUnread > this.listener.http2.maxStreams) {
       this.connection.releaseHead(head);
       this.connection.fail(ENHANCE_YOUR_CALM, "the client asks and does not read");
     } else this.#take(stream, head, isEnd);
@@ -281,9 +280,6 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
       else if (!wire.writeOut(connection.out)) connection.isOutputBlocked = true;
       connection.outputDone();
     }
-    if (this.#isReadPaused || wire.isClosed || wire.queuedBytes <= PAUSE_UNREAD_BYTES) return;
-    this.#isReadPaused = true;
-    wire.socket.pause();
   }
 
   /** Counts what waits here against server.memory: nothing, once there is nobody to wait for. */
