@@ -35,7 +35,7 @@ describe("when one of 20 leaves, no more than 1.1 × its share moves, and only w
 });
 
 test("one that is down is stood in for by those who will own its keys once it is removed", () => {
-  for (const count of [20, 60]) {
+  for (const count of [4, 20, 60]) {
     const names = namesFor(ones(count));
     const down = ownersOf(hash(names), new DrawnPicture(ones(count)).set(ones(count).with(3, 0)));
     const left = names.toSpliced(3, 1);
@@ -127,13 +127,13 @@ test("of 1,000 equal endpoints none owns more than 1.3 × its share of keys", ()
   const picture = new DrawnPicture(ones(1000));
   const counts = new Float64Array(1000);
   const policy = hash(namesFor(ones(1000)), Number.POSITIVE_INFINITY);
-  for (let number = 0; number < 1_000_000; number++) {
+  for (let number = 0; number < 500_000; number++) {
     picture.key = mix(number);
     const index = policy.pick(picture);
     counts[index] = (counts[index] as number) + 1;
   }
-  expect(Math.max(...counts)).toBeLessThan(1300);
-  expect(Math.min(...counts)).toBeGreaterThan(700);
+  expect(Math.max(...counts)).toBeLessThan(650);
+  expect(Math.min(...counts)).toBeGreaterThan(350);
 });
 
 test("names that differ little share keys as evenly as any", () => {

@@ -14,7 +14,7 @@ import { bucketOf, Rendezvous } from "./rendezvous.ts";
 import { Usable } from "./usable.ts";
 
 /** Of the fair share of what is in flight. */
-export const DEFAULT_LOAD = 1.25;
+const DEFAULT_LOAD = 1.25;
 /** So many in flight bury nobody: while it is quiet, the requests of one client stay together. */
 const ALWAYS_BEARABLE = 8;
 const MAX_TURNS = 16;

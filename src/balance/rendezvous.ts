@@ -3,14 +3,14 @@
  *
  * why    every endpoint draws a lot for the bucket from its name, and the best lot by weight wins. So an endpoint that
  *        leaves gives away its own buckets and no other moves, and workers agree without a word
- *        (docs/decisions/0016-consistent-hash.md has the alternatives, measured)
- * cost   a lot is about 2 ns; beyond 32 endpoints the owners found are kept, half a MiB
+ *        (docs/decisions/0025-consistent-hash.md has the alternatives, measured)
+ * cost   a lot is about 1 ns; with 8 endpoints and more the owners found are kept, half a MiB
  */
 import { hashOf, mix } from "./key-hash.ts";
 
 const BUCKET_BITS = 18;
 export const BUCKETS = 1 << BUCKET_BITS;
-const KEEP_FROM = 33;
+const KEEP_FROM = 8;
 const GOLDEN = 0x9e3779b9;
 
 /** The bucket of a key at its `turn`th choice. */
@@ -75,40 +75,42 @@ export class Rendezvous {
   }
 
   #highest(bucket: number, list: Int32Array, count: number): number {
-    let best = -1;
-    let highest = -1;
-    for (let place = 0; place < count; place++) {
+    const [names, salts, spread] = [this.#names, this.#salts, mix(bucket)];
+    let best = list[0] as number;
+    let highest = lot(spread, names[best] as number, salts[best] as number);
+    for (let place = 1; place < count; place++) {
       const index = list[place] as number;
-      const lot = this.#lot(bucket, index);
-      if (lot > highest) {
-        highest = lot;
-        best = index;
-      }
+      const drawn = lot(spread, names[index] as number, salts[index] as number);
+      if (drawn <= highest) continue;
+      highest = drawn;
+      best = index;
     }
     return best;
   }
 
   /** Each arrives after -ln(u) / weight, the first wins: so each wins in proportion to its weight. */
   #first(bucket: number, list: Int32Array, count: number): number {
+    const [names, salts, spread] = [this.#names, this.#salts, mix(bucket)];
     let best = -1;
     let earliest = Number.POSITIVE_INFINITY;
     for (let place = 0; place < count; place++) {
       const index = list[place] as number;
       const weight = this.#weights[index] as number;
-      const rest = 1 - (this.#lot(bucket, index) + 0.5) / 2 ** 32;
+      // 1 - u
+      const rest = 0.5 - (lot(spread, names[index] as number, salts[index] as number) + 0.5) / 2 ** 32;
       // -ln(1 - rest) is never less than rest: most need no logarithm
       if (rest >= earliest * weight) continue;
       const arrival = -Math.log1p(-rest) / weight;
-      if (arrival < earliest) {
-        earliest = arrival;
-        best = index;
-      }
+      if (arrival >= earliest) continue;
+      earliest = arrival;
+      best = index;
     }
     return best;
   }
+}
 
-  #lot(bucket: number, index: number): number {
-    const drawn = Math.imul(bucket ^ (this.#names[index] as number), GOLDEN) + (this.#salts[index] as number);
-    return mix(drawn | 0);
-  }
+/** Signed, 32 bits; its upper bits, which decide, depend on every bit of the three. */
+function lot(spread: number, name: number, salt: number): number {
+  const drawn = Math.imul(spread ^ name, 0x85ebca6b);
+  return Math.imul(((drawn ^ (drawn >>> 15)) + salt) | 0, 0xc2b2ae35);
 }
