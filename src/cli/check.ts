@@ -66,8 +66,10 @@ function countsText(config: Config): string {
   const { listeners, routes, upstreams, endpoints } = counts(config);
   const parts = [countText(listeners, "listener"), countText(routes, "route")];
   // a configuration that only answers, redirects and serves files needs no upstream
+  const sources = config.upstreams.filter(({ discovery }) => discovery !== undefined).length;
+  const more = sources === 0 ? "" : ` and ${countText(sources, "source")} of more`;
   if (upstreams > 0)
-    parts.push(`${countText(upstreams, "upstream")} with ${countText(endpoints, "endpoint")}`);
+    parts.push(`${countText(upstreams, "upstream")} with ${countText(endpoints, "endpoint")}${more}`);
   return parts.join(", ");
 }
 

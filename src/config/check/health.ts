@@ -156,6 +156,10 @@ function checkPassive(
     const hint = "Add an endpoint, or remove `passive`.";
     place.warning("there is one endpoint: none could take over for one that is ejected", hint);
   }
+  if (passive.failures === 0 && passive.errorRate === 0 && passive.latency === 0) {
+    const hint = "Write `passive: off`, or turn on `errorRate` or `latency`.";
+    place.warning("nothing ejects an endpoint: `failures`, `errorRate` and `latency` are 0", hint);
+  }
   if (passive.eject > passive.maxEject) {
     const at = place.key(written?.eject === undefined ? "maxEject" : "eject");
     at.error("`eject` is longer than `maxEject`", "Make `maxEject` the longer of the two.");

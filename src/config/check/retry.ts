@@ -45,10 +45,11 @@ export function toRetry(written: Written<typeof RETRY> | undefined): RetryConfig
 
 function warnOfSlips(
   written: Written<typeof RETRY> | undefined,
-  { on, perTryMs, hedgeAfterMs, attempts }: RetryConfig,
+  config: RetryConfig,
   place: Place,
   { requestMs, responseMs }: RouteConfig["timeouts"],
 ): void {
+  const { on, perTryMs, hedgeAfterMs, attempts } = config;
   if (perTryMs > 0 && requestMs > 0 && perTryMs >= requestMs) {
     const hint = "Make it shorter than `timeouts.request`.";
     place.key("perTry").warning("a try may take as long as the whole request: there is time for one", hint);
@@ -60,7 +61,29 @@ function warnOfSlips(
   if (hedgeAfterMs >= (perTryMs || responseMs) && hedgeAfterMs > 0) {
     place.key("hedge").warning("the first try is over by then", "Make `after` shorter than a try may take.");
   }
+  warnOfBody(written, config, place);
   if (attempts === 1 && written?.on !== undefined) {
     place.key("on").warning("with `attempts: 1` nothing is repeated", "Write 2 or more, or remove `on`.");
+  }
+}
+
+const WITH_BODY = ["POST", "PUT", "PATCH"];
+
+/** Settings about what was sent, where nothing is repeated that was sent. */
+function warnOfBody(
+  written: Written<typeof RETRY> | undefined,
+  { on, hedgeAfterMs }: RetryConfig,
+  place: Place,
+): void {
+  const isBeforeSending = hedgeAfterMs === 0 && on.every((reason) => reason === "connect");
+  const key = written?.methods === undefined ? "buffer" : "methods";
+  if (isBeforeSending && written?.[key] !== undefined) {
+    const hint = "Name another reason in `on`, such as reset, or remove it.";
+    place.key(key).warning("it has no effect: with `connect` alone nothing was sent before a repeat", hint);
+  }
+  const bodied = written?.methods?.find((method) => WITH_BODY.includes(method));
+  if (!isBeforeSending && written?.buffer === 0 && bodied !== undefined) {
+    const hint = "Give `buffer` a size, such as 64KiB.";
+    place.key("buffer").warning(`a ${bodied} with a body is never repeated: nothing of it is kept`, hint);
   }
 }
