@@ -6,6 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import { acceptOf } from "../../src/protocol/websocket-key.ts";
 import { eventually } from "../support/eventually.ts";
 import {
+  continuation,
   data,
   type FieldList,
   FRAME,
@@ -230,4 +231,18 @@ upstreams: { app: { endpoints: [ "${origin.address}" ], protocol: h2c } }
     5000,
     "nothing to wait",
   );
+});
+
+test("a stream that depends on itself is reset or answered, not both, in however many fragments its head comes", async () => {
+  const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2] } }
+routes: [ { match: { path: /* }, respond: { body: "x" } } ]
+`);
+  const peer = await H2Peer.connect({ port: weir.port() });
+  const block = fieldBlock(ask("GET"));
+  const options = { endHeaders: false, priority: { dependsOn: 1 } };
+  peer.send(headers(1, block.subarray(0, 9), options), continuation(1, block.subarray(9)));
+  peer.send(headers(3, ask("GET")));
+  await peer.until(() => peer.isEnded(3), "the other answer");
+  expect(peer.status(1) === 200).toBe(peer.resetCode(1) === undefined);
 });

@@ -82,7 +82,8 @@ export class HeadIntake {
     if ((flags & FLAG_END_HEADERS) !== 0) this.#take();
     else this.#keep();
     // RFC 7540 §5.3.1; told after the block, which the decoder must have seen
-    const isOwnParent = hasPriority && uint31At(bytes, priorityAt) === streamId;
+    const isWhole = !this.isOpen; // a stream cannot be reset before it is opened
+    const isOwnParent = hasPriority && isWhole && uint31At(bytes, priorityAt) === streamId;
     if (isOwnParent && !this.#link.isBroken) this.#link.failStream(streamId, PROTOCOL_ERROR);
   }
 
