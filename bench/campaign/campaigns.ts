@@ -7,6 +7,7 @@ import { runCertificates } from "../../tests/campaign/certificates.ts";
 import { runGrpc, type Security } from "../../tests/campaign/grpc.ts";
 import { judge, runAbuse } from "../../tests/campaign/h2-abuse.ts";
 import { ATTACKS } from "../../tests/campaign/h2-attacks.table.ts";
+import type { LoadReport } from "../../tests/campaign/load.ts";
 import { runNoLeak } from "../../tests/campaign/no-leak.ts";
 import { runNothingLost } from "../../tests/campaign/nothing-lost.ts";
 import { runTestssl } from "../../tests/conformance/testssl.ts";
@@ -17,6 +18,15 @@ export interface Campaign {
   readonly name: string;
   /** out  what is wrong; empty when all held */
   readonly run: (say: Say) => Promise<readonly string[]>;
+}
+
+function tellLoads(loads: Readonly<Record<string, LoadReport>>, say: Say): void {
+  for (const [name, load] of Object.entries(loads)) {
+    const times = `p50 ${load.p50Ms.toFixed(1)} ms, p99 ${load.p99Ms.toFixed(1)} ms, longest ${load.maxMs.toFixed(0)} ms`;
+    say(
+      `${name}: ${load.sent} requests on ${load.connections} connections, ${load.answered} answered; ${times}`,
+    );
+  }
 }
 
 async function nothingLost(say: Say): Promise<readonly string[]> {
@@ -33,12 +43,7 @@ async function nothingLost(say: Say): Promise<readonly string[]> {
     say,
   });
   const { plain, tls, h2, streams, lost, excused, exitCode } = report;
-  for (const [name, load] of Object.entries({ plain, tls, h2 })) {
-    const times = `p50 ${load.p50Ms.toFixed(1)} ms, p99 ${load.p99Ms.toFixed(1)} ms, longest ${load.maxMs.toFixed(0)} ms`;
-    say(
-      `${name}: ${load.sent} requests on ${load.connections} connections, ${load.answered} answered; ${times}`,
-    );
-  }
+  tellLoads({ plain, tls, h2 }, say);
   say(
     `${streams.opened} WebSockets, ${streams.messages} messages; excused ${excused}; GOAWAY ${h2.farewells} times from ` +
       `Weir, ${report.farewells} times from endpoints; ${h2.askedAgain} requests that were not begun, asked again`,
@@ -116,8 +121,7 @@ async function acme(say: Say): Promise<readonly string[]> {
 
 async function certificates(say: Say): Promise<readonly string[]> {
   const report = await runCertificates({ certificates: 1000, swaps: 5, ratePerSec: 2000, lanes: 200, say });
-  const { sent, answered, connections, p99Ms } = report.load;
-  say(`${sent} requests on ${connections} connections, ${answered} answered, p99 ${p99Ms.toFixed(1)} ms`);
+  tellLoads({ tls: report.load, h2: report.h2 }, say);
   return [
     ...report.lost.slice(0, 20),
     ...report.stale.map((name) => `${name} is still shown its old certificate`),

@@ -10,18 +10,22 @@ import { type Issued, type TestAuthority, testAuthority } from "../support/certi
 import { eventually, within } from "../support/eventually.ts";
 import { startWeir, type Weir } from "../support/weir.ts";
 import { startEchoOrigin } from "./echo-origin.ts";
+import { H2Load, type H2LoadReport } from "./h2-load.ts";
 import { Load, type LoadFailure, type LoadReport } from "./load.ts";
 
 export interface CertificatesOptions {
   readonly certificates: number;
   readonly swaps: number;
+  /** Half of them over HTTP/1.1, half over HTTP/2. */
   readonly ratePerSec: number;
+  /** Connections over HTTP/1.1. */
   readonly lanes: number;
   readonly say: (line: string) => void;
 }
 
 export interface CertificatesReport {
   readonly load: LoadReport;
+  readonly h2: H2LoadReport;
   readonly lost: readonly string[];
   /** Names whose new certificate was not seen in time. */
   readonly stale: readonly string[];
@@ -29,6 +33,10 @@ export interface CertificatesReport {
 
 const SWAP_MS = 30_000;
 const WARM_MS = 1000;
+const H2_CONNECTIONS = 16;
+const H2_STREAMS = 50;
+/** Few: a connection that is made sees the certificates of now. */
+const H2_REQUESTS_A_CONNECTION = 50;
 /** One in so many names is looked at after a swap. */
 const LOOKS = 20;
 const LOOK_MS = 100;
@@ -53,22 +61,28 @@ export async function runCertificates(options: CertificatesOptions): Promise<Cer
   const failures: LoadFailure[] = [];
   const serverNames = Array.from({ length: certificates }, (_, index) => nameOf(index));
   const tls = { ca: [authority.caPem], serverNames };
-  const load = new Load({ port: weir.port(), ratePerSec, lanes, freshEvery: 10, failures, tls });
+  const shared = { port: weir.port(), ratePerSec: ratePerSec / 2, failures, tls };
+  const load = new Load({ ...shared, lanes, freshEvery: 10 });
+  const h2 = new H2Load({
+    ...shared,
+    connections: H2_CONNECTIONS,
+    streams: H2_STREAMS,
+    requestsPerConnection: H2_REQUESTS_A_CONNECTION,
+  });
   try {
     load.start();
+    h2.start();
     const stale: string[] = [];
     await Bun.sleep(WARM_MS);
     for (const [index, pairs] of sets.slice(1).entries()) {
       stale.push(...(await swap(weir, pairs)));
-      const { sent, answered } = load.report();
-      say(
-        `swap ${index + 1}: ${sent} sent, ${answered} answered, ${failures.length} lost, ${stale.length} stale`,
-      );
+      const sent = load.report().sent + h2.report().sent;
+      say(`swap ${index + 1}: ${sent} sent, ${failures.length} lost, ${stale.length} stale`);
     }
-    const report = await load.stop();
-    return { load: report, lost: failures.map(({ why }) => why), stale };
+    const report = { load: await load.stop(), h2: await h2.stop() };
+    return { ...report, lost: failures.map(({ why }) => why), stale };
   } finally {
-    await load.stop();
+    await Promise.all([load.stop(), h2.stop()]);
     await weir.stop();
     await origin.stop();
   }

@@ -23,8 +23,8 @@ export interface H2LoadOptions {
   readonly streams: number;
   /** A connection ends after so many requests. */
   readonly requestsPerConnection: number;
-  /** Values of `:authority`, in turn. */
-  readonly hosts: readonly string[];
+  /** Values of `:authority`, in turn; unless told, each connection asks for the server that it has named. */
+  readonly hosts?: readonly string[];
   readonly failures: LoadFailure[];
   /** By TLS, verified; without it HTTP/2 is spoken from the first byte. */
   readonly tls?: LoadTls;
@@ -41,6 +41,7 @@ interface Pending {
   readonly id: number;
   readonly kind: RequestKind;
   readonly parts: RequestParts;
+  /** "" = whatever server the connection has named. */
   readonly host: string;
   readonly dueAtMs: number;
   tries: number;
@@ -95,10 +96,13 @@ export class H2Load {
   /** Sends no more and waits for what is under way. */
   async stop(): Promise<H2LoadReport> {
     clearInterval(this.#timer);
-    this.#mayOpen = false;
     const deadlineMs = performance.now() + ANSWER_MS;
-    const isBusy = () => [...this.#lines].some((line) => line.isBusy);
-    while (isBusy() && performance.now() < deadlineMs) await Bun.sleep(TICK_MS);
+    const isBusy = () => this.#waiting.length > 0 || [...this.#lines].some((line) => line.isBusy);
+    while (isBusy() && performance.now() < deadlineMs) {
+      if (this.#waiting.length > 0) this.#fillUp();
+      this.#askWaiting();
+      await Bun.sleep(TICK_MS);
+    }
     for (const line of this.#lines) line.giveUp(`no answer in ${ANSWER_MS} ms`);
     for (const pending of this.#waiting.splice(0)) this.failed(pending, "no connection took it", 0, false);
     return this.report();
@@ -144,7 +148,7 @@ export class H2Load {
 
   #send(id: number): void {
     const kind = kindOf(id);
-    const { hosts, ratePerSec } = this.options;
+    const { hosts = [""], ratePerSec } = this.options;
     const pending: Pending = {
       id,
       kind,
@@ -214,6 +218,7 @@ class Line {
   readonly #streams = new Map<number, Pending>();
   readonly #reader = new HeadReader({ listBytes: 65_536, fields: 100 });
   readonly #head = new Head();
+  readonly #serverName: string;
   #socket: Bun.Socket | undefined;
   #unsent: Buffer = Buffer.alloc(0);
   #rest: Buffer = Buffer.alloc(0);
@@ -228,6 +233,7 @@ class Line {
 
   constructor(load: H2Load, serverName: string) {
     this.#load = load;
+    this.#serverName = serverName;
     const { port, tls } = load.options;
     const security = tls === undefined ? {} : { tls: { ca: [...tls.ca], serverName, ALPNProtocols: ALPN } };
     Bun.connect({
@@ -266,6 +272,10 @@ class Line {
 
   #opened(socket: Bun.Socket): void {
     this.#socket = socket;
+    if (this.#isDone) {
+      socket.end();
+      return;
+    }
     const ours = wire.settings([SETTING.initialWindowSize, STREAM_WINDOW], [SETTING.enablePush, 0]);
     this.#write(wire.PREFACE, ours, wire.windowUpdate(0, wire.MAX_WINDOW - wire.DEFAULT_WINDOW));
   }
@@ -294,7 +304,7 @@ class Line {
     const fields: wire.FieldList = [
       [":method", kind.method],
       [":scheme", this.#load.options.tls === undefined ? "http" : "https"],
-      [":authority", host],
+      [":authority", host || this.#serverName],
       [":path", parts.path],
       ["user-agent", "campaign/1"],
       ...length,

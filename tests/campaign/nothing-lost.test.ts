@@ -15,7 +15,7 @@ test.skipIf(process.platform !== "linux")(
       lanes: 40,
       h2Connections: 8,
       streams: 8,
-      reloads: 20,
+      reloads: 12,
       pauseMs: 20,
       farewells: 10,
       say: (line) => lines.push(line),

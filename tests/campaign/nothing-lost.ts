@@ -72,6 +72,7 @@ const HOST = "campaign.test";
 const ORIGIN_NAME = "origin.test";
 /** By name, endpoints of another kind each: which load asks for which changes from request to request. */
 const HOSTS = [`h1.${HOST}`, `h2c.${HOST}`, `h2.${HOST}`];
+const QUIET_MS = 500;
 const FAREWELL_MS = 50;
 /** Losses of one step that are told one by one. */
 const MAX_TOLD = 5;
@@ -239,7 +240,7 @@ class Campaign {
   async run(): Promise<NothingLostReport> {
     const { reloads } = this.#options;
     for (const load of this.#loads) load.start();
-    await this.#step("quiet", () => Bun.sleep(1000));
+    await this.#step("quiet", () => Bun.sleep(QUIET_MS));
     await this.#step(`${reloads} reloads`, () => this.#reloadOften(reloads));
     await this.#step("a reload that fails", () => this.#failToReload());
     await this.#step("endpoints say goodbye", () => this.#sayGoodbye());
