@@ -64,6 +64,12 @@ describe("two workers that pick at the same moment keep endpoints within 2 in fl
   }
 });
 
+test("one that has its fair share or more is not picked: of 9 in flight, 4 are more than three sevenths", () => {
+  const picture = new DrawnPicture([3, 2, 2]);
+  picture.loads.set([4, 2, 2]);
+  for (let pick = 0; pick < 100; pick++) expect(leastRequest().pick(picture)).not.toBe(0);
+});
+
 test("the fewest in flight is picked, whatever the chance", () => {
   const picture = new DrawnPicture([1, 1, 1]);
   picture.loads.set([3, 1, 2]);

@@ -31,6 +31,17 @@ test("unequal weights are spread, not taken in a row: 5, 1, 1 is nginx's a a b a
   expect(picks([5, 1, 1], 14)).toBe("aabacaaaabacaa");
 });
 
+test("weights that shrink are followed at once: nothing is paid back from larger ones", () => {
+  const policy = roundRobin(0);
+  const picture = new DrawnPicture([1000, 900, 1]);
+  for (let pick = 0; pick < 5; pick++) policy.pick(picture);
+  picture.set([1, 1, 1], [1, 2, 1]);
+  const taken = Array.from({ length: 20 }, () => policy.pick(picture));
+  for (const [index, atLeast] of [4, 8, 4].entries()) {
+    expect(taken.filter((one) => one === index).length).toBeGreaterThanOrEqual(atLeast);
+  }
+});
+
 for (const count of [2, 100]) {
   test(`of ${count} an endpoint that comes back does not catch up on what it missed`, () => {
     const policy = roundRobin(0);
