@@ -31,6 +31,7 @@ import { BufferBudget } from "../transport/wire.ts";
 import { MAX_WORKERS, ROW_SLOTS, type Zone } from "../zone/zone.ts";
 import { EndpointSettings, type PemFiles, type PreparedSettings } from "./endpoint-settings.ts";
 import { Entrances } from "./entrances.ts";
+import { InFlightEverywhere } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
 
@@ -69,6 +70,7 @@ export class Dataplane {
   readonly #options: DataplaneOptions;
   #counters: Float64Array;
   readonly #rows: (Float64Array | undefined)[] = [];
+  readonly #inFlight: InFlightEverywhere;
   readonly #wheel = new Wheel();
   readonly #memory = keeperOfThisProcess();
   readonly #budget = new BufferBudget(Number.POSITIVE_INFINITY);
@@ -91,6 +93,7 @@ export class Dataplane {
   constructor(options: DataplaneOptions) {
     this.#options = options;
     this.#counters = options.zone.row(options.worker, FIRST_ROW_SLOTS);
+    this.#inFlight = new InFlightEverywhere(options.zone);
     this.#pipeline = {
       counters: this.#counters,
       workerSlot: 0,
@@ -133,6 +136,9 @@ export class Dataplane {
       const snapshot = compileSnapshot(config, {
         slots,
         worker: this.#options.worker,
+        zone: config.server.zone,
+        chance: Math.random,
+        inFlightAt: (slot) => this.#inFlight.at(slot),
         readText: (path) => readFileSync(path, "utf8"),
         poolFor: (key, slot, upstream, endpoint) =>
           this.#pools.get(key)?.pool ?? this.#newPool(slot, endpoint, settings.of(upstream, endpoint)),
@@ -161,6 +167,7 @@ export class Dataplane {
     const prepared = this.#prepared;
     if (prepared === undefined) return;
     this.#prepared = undefined;
+    this.#inFlight.refresh(this.#counters.length);
     const { config, slots, snapshot, settings } = prepared;
     this.#pipeline.workerSlot = slots[seriesKey("worker")] ?? 0;
     this.#sessions.workerSlot = this.#pipeline.workerSlot;
@@ -315,6 +322,7 @@ export class Dataplane {
 
   #keepHouse(): void {
     this.#memory.look();
+    this.#inFlight.refresh(this.#counters.length);
     this.#pipeline.epochMs = Date.now() - performance.now();
     const { workerSlot } = this.#pipeline;
     this.#counters[workerSlot + WORKER.at.bufferedBytes] = this.#budget.usedBytes;

@@ -19,6 +19,7 @@ import type { Certificates, Located, PreparedCertificates } from "./certificates
 import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
 import { makeLogFile } from "./owned-files.ts";
+import { withStickySecrets } from "./sticky-secret.ts";
 import type { Workers } from "./workers.ts";
 
 export interface DeployerOptions {
@@ -124,7 +125,7 @@ export class Deployer {
     if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
     return {
       version: ++this.#tries,
-      config: fitted.config,
+      config: withStickySecrets(fitted.config),
       slots: series.allocate(seriesKeysOf(config)),
       materials: draft,
       listens: listenSpecs(plan.bound),

@@ -216,7 +216,7 @@ export interface StickyConfig {
   readonly cookie: string;
   /** 0 = until the browser is closed. */
   readonly ttlMs: number;
-  /** Signs the cookie; undefined = a key made from the upstream's name and the server's own secret file. */
+  /** Key of the cookie's digest; undefined = one that lives as long as the program, upgrades included. */
   readonly secret: string | undefined;
 }
 

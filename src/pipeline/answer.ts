@@ -46,6 +46,9 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   if (!exchange.responseFields.has(DATE)) exchange.sentAdded = dateLine(exchange);
   addHsts(exchange, edits);
   exchange.sentStatus = status;
+  if (plan.upstream !== undefined) {
+    exchange.sentAdded += plan.upstream.chooser.stickyLine(exchange, plan.endpointIndex);
+  }
   if (status === 101) {
     // over HTTP/2 the stream itself becomes the tunnel (RFC 8441 §5)
     if (!exchange.isHttp2) exchange.sentAdded += `Upgrade: ${exchange.responseFields.get(UPGRADE)}\r\n`;

@@ -1,26 +1,14 @@
 import { expect, test } from "bun:test";
 import { fakeExchange, fixedRoute } from "../../tests/support/fake-exchange.ts";
-import { roundRobin } from "../balance/round-robin.ts";
+import { testChooser, testUpstream } from "../../tests/support/test-upstream.ts";
 import { choose } from "./choose.ts";
 import type { Planned, UpstreamGroup } from "./plan.ts";
-import { StillPicture } from "./still-picture.ts";
 
-function group(flags: readonly ("used" | "backup" | "out")[]): UpstreamGroup {
-  const weights = new Float64Array(flags.length).fill(1);
-  return {
-    name: "app",
-    endpoints: flags.map((_, index) => ({ name: `e${index}`, pool: undefined as never })),
-    policy: roundRobin(0),
-    isHttp2: false,
-    used: new StillPicture(
-      Uint8Array.from(flags, (flag) => Number(flag === "used")),
-      weights,
-    ),
-    backups: new StillPicture(
-      Uint8Array.from(flags, (flag) => Number(flag === "backup")),
-      weights,
-    ),
-  };
+function group(flags: readonly ("used" | "backup" | "out")[], chance = 0): UpstreamGroup {
+  const endpoints = flags.map((_, index) => ({ name: `e${index}`, pool: undefined as never }));
+  const rowOf = (flag: string) => ({ backup: flag === "backup", weight: flag === "out" ? 0 : 1 });
+  const upstream = testUpstream(flags.map(rowOf));
+  return { name: "app", endpoints, isHttp2: false, chooser: testChooser(upstream, { chance: () => chance }) };
 }
 
 function exchangeFor(upstreams: readonly UpstreamGroup[], chance = 0): Planned {
@@ -64,8 +52,8 @@ test("chance decides between weighted upstreams, once for an exchange", () => {
 });
 
 test("a further attempt passes over endpoints that failed, and does not move the turn of others", () => {
-  const upstream = group(["used", "used", "used", "backup"]);
-  const exchange = exchangeFor([upstream], 0.99);
+  const upstream = group(["used", "used", "used", "backup"], 0.99);
+  const exchange = exchangeFor([upstream]);
   choose(exchange);
   exchange.plan.excluded = Uint8Array.from([1, 0, 0, 0]);
   expect(chosen(exchange)).toEqual(["forward", "e2"]);

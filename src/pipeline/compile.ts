@@ -7,7 +7,6 @@
  * out    a Snapshot; nothing in it changes afterwards
  * fails  throws with a text for the operator
  */
-import { makePolicy } from "../balance/policies.ts";
 import type {
   Config,
   EndpointConfig,
@@ -21,8 +20,9 @@ import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { compileSplit } from "../route/split.ts";
 import { compileTable } from "../route/table.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
+import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
+import type { Loaded } from "./lane.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
-import { StillPicture } from "./still-picture.ts";
 
 export interface Snapshot {
   /** By listener name. */
@@ -45,6 +45,13 @@ export interface CompileServices {
   readonly readText: (path: string) => string;
   /** Tells workers apart, so that they do not all begin with the first endpoint. */
   readonly worker: number;
+  /** Where this machine stands, "" = nobody said. */
+  readonly zone: string;
+  readonly chance: () => number;
+  /** Requests in flight in all workers at the endpoint whose series starts at `slot`. */
+  readonly inFlightAt: (slot: number) => number;
+  /** Where the endpoints of an upstream stand, by their slots; undefined = all are up for ever. */
+  readonly standingOf?: (upstream: UpstreamConfig, slots: readonly number[]) => Standing | undefined;
 }
 
 /** Slot of a listener, route or endpoint; names past the row's capacity share one. */
@@ -79,21 +86,26 @@ function compileUpstream(
     pools.set(key, pool);
     return { name: endpoint.name, pool };
   });
-  const weights = Float64Array.from(upstream.endpoints, ({ weight }) => weight);
-  const pictureOf = (backup: boolean) =>
-    new StillPicture(
-      Uint8Array.from(upstream.endpoints, (endpoint) => (endpoint.backup === backup ? 1 : 0)),
-      weights,
-    );
-  const names = upstream.endpoints.map(({ name }) => name);
+  const loads = endpoints.map(({ pool }) => loadedOf(pool, services));
+  const slots = endpoints.map(({ pool }) => pool.slot);
+  const chooser = new EndpointChooser(upstream, {
+    endpoints: loads,
+    standing: services.standingOf?.(upstream, slots),
+    worker: services.worker,
+    zone: services.zone,
+    chance: services.chance,
+  });
+  if (upstream.balance === "ewma") for (const { pool } of endpoints) pool.watchLatency();
   return {
     name: upstream.name,
     endpoints,
-    policy: makePolicy(upstream.balance, { names, worker: services.worker }),
     isHttp2: upstream.protocol === "h2" || upstream.protocol === "h2c",
-    used: pictureOf(false),
-    backups: pictureOf(true),
+    chooser,
   };
+}
+
+function loadedOf(pool: EndpointPool, { inFlightAt }: CompileServices): Loaded {
+  return { load: () => inFlightAt(pool.slot), latencyMs: () => pool.latencyMs };
 }
 
 function compileRoute(

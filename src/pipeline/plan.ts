@@ -4,7 +4,6 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
-import type { Policy } from "../balance/policy.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
 import type { LogEntry } from "../observe/access-log.ts";
@@ -18,7 +17,6 @@ import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { ErrorPages } from "./error-answer.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
-import type { StillPicture } from "./still-picture.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
 export interface ToHttps {
@@ -67,13 +65,17 @@ export type RouteAction =
 export interface UpstreamGroup {
   readonly name: string;
   readonly endpoints: readonly Endpoint[];
-  readonly policy: Policy;
   /** Its endpoints speak HTTP/2 and nothing else. */
   readonly isHttp2: boolean;
-  /** The endpoints that may be used first. */
-  readonly used: StillPicture;
-  /** The endpoints that may be used when none of the others can. */
-  readonly backups: StillPicture;
+  readonly chooser: Chooser;
+}
+
+/** Which endpoint takes a request: `endpoint-chooser.ts` fulfils it. */
+export interface Chooser {
+  /** `excluded` has a 1 for each endpoint that the exchange has tried. out  index, or -1 when none can take it */
+  choose(exchange: Exchange, excluded: Uint8Array | undefined): number;
+  /** Field line for the answer that keeps the client at the endpoint, or "". */
+  stickyLine(exchange: Exchange, index: number): string;
 }
 
 export interface Endpoint {
@@ -118,6 +120,8 @@ export class Plan {
   route: Route | undefined;
   upstream: UpstreamGroup | undefined;
   endpoint: Endpoint | undefined;
+  /** Its place in the upstream. */
+  endpointIndex = -1;
   attempts = 0;
   /** Endpoints that must not be tried again, by index; made by the first retry. */
   excluded: Uint8Array | undefined;

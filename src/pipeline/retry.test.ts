@@ -4,7 +4,6 @@ import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind } from "../core/body
 import { FAILURE_CODES, type FailureCode, fail } from "../core/failure.ts";
 import type { Planned, UpstreamGroup } from "./plan.ts";
 import { prepareRetry } from "./retry.ts";
-import { StillPicture } from "./still-picture.ts";
 
 const ENDPOINTS = ["a", "b", "c"].map((name) => ({ name, pool: undefined as never }));
 
@@ -13,13 +12,8 @@ function attempted(parts: Partial<Planned> = {}, endpoints = ENDPOINTS): Planned
   const group: UpstreamGroup = {
     name: "app",
     endpoints,
-    policy: { pick: () => 0 },
     isHttp2: false,
-    used: new StillPicture(
-      new Uint8Array(endpoints.length).fill(1),
-      new Float64Array(endpoints.length).fill(1),
-    ),
-    backups: new StillPicture(new Uint8Array(endpoints.length), new Float64Array(endpoints.length).fill(1)),
+    chooser: { choose: () => 0, stickyLine: () => "" },
   };
   Object.assign(exchange, parts);
   exchange.plan.upstream = group;

@@ -4,7 +4,6 @@ import { fail } from "../core/failure.ts";
 import { ROUTE } from "../observe/metrics.table.ts";
 import { PHASES, type PhaseName } from "./phases.table.ts";
 import { finish, run } from "./run.ts";
-import { StillPicture } from "./still-picture.ts";
 
 const ORDER = Object.keys(PHASES) as PhaseName[];
 
@@ -79,10 +78,8 @@ test("phases that go round and round are stopped", () => {
   const upstream = {
     name: "app",
     endpoints: [{ name: "a", pool: undefined as never }],
-    policy: { pick: () => 0 },
     isHttp2: false,
-    used: new StillPicture(Uint8Array.from([1]), Float64Array.from([1])),
-    backups: new StillPicture(Uint8Array.from([0]), Float64Array.from([1])),
+    chooser: { choose: () => 0, stickyLine: () => "" },
   };
   const route = fixedRoute({
     action: { kind: "proxy", split: { pick: () => 0 } as never, upstreams: [upstream] },

@@ -12,6 +12,7 @@ import { CidrSet } from "../core/address.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import type { ClientCertTest, NamedTest, RouteMatch, ValueTest } from "./match.ts";
+import { decodeForm, somePair } from "./pairs.ts";
 
 /** What routing reads of a client's certificate that was verified. */
 export interface RouteCertificate {
@@ -136,30 +137,4 @@ function cookieCondition({ name, test }: NamedTest): Condition {
       return false;
     },
   };
-}
-
-/** Is there a `key=value` in the list that passes? A part without "=" has the value "". */
-function somePair(list: string, separator: string, isIt: (key: string, value: string) => boolean): boolean {
-  if (list === "") return false;
-  let start = 0;
-  while (start <= list.length) {
-    const mark = list.indexOf(separator, start);
-    const end = mark === -1 ? list.length : mark;
-    const part = list.slice(start, end);
-    const equals = part.indexOf("=");
-    const isMatch = equals === -1 ? isIt(part, "") : isIt(part.slice(0, equals), part.slice(equals + 1));
-    if (isMatch) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
-/** Text that does not decode stands for itself: it equals nothing that was meant. */
-function decodeForm(text: string): string {
-  if (text.indexOf("%") === -1) return text.indexOf("+") === -1 ? text : text.replaceAll("+", " ");
-  try {
-    return decodeURIComponent(text.replaceAll("+", " "));
-  } catch {
-    return text;
-  }
 }

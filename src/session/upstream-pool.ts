@@ -7,6 +7,7 @@
  * rule   `settings.idle` idle connections stay, each at most `idleTimeoutMs` idle and `maxAgeMs` old; those beyond stay
  *        a moment: requests that come in bursts, as one HTTP/2 client sends them, would open and close them each time
  */
+import { PeakEwma } from "../balance/latency.ts";
 import { type Failure, fail } from "../core/failure.ts";
 import { observe } from "../observe/histogram.ts";
 import { ENDPOINT } from "../observe/metrics.table.ts";
@@ -56,6 +57,8 @@ function isSameTerms({ protocol, tls }: Terms, next: PoolSettings): boolean {
  * any more counts too, as it cannot be called off: the kernel gives up after two minutes.
  */
 const MAX_CONNECTING = 1024;
+/** A slow answer counts half after this long. */
+const LATENCY_HALF_LIFE_MS = 5000;
 /** How long an idle connection beyond `settings.idle` waits for the next burst. */
 const SURPLUS_MS = 1000;
 const AT = ENDPOINT.at;
@@ -76,6 +79,7 @@ export class EndpointPool implements ClientOwner, H2PoolOwner {
   /** `auto`: the endpoint chose HTTP/1.1 when it was last asked. */
   #isH1Chosen = false;
   #dialling = 0;
+  #latency: PeakEwma | undefined;
   #isRetired = false;
 
   constructor(services: PoolServices, slot: number, settings: PoolSettings) {
@@ -245,7 +249,18 @@ export class EndpointPool implements ClientOwner, H2PoolOwner {
     observe(this.services.counters, this.slot + AT.connectTime, clock.nowMs - startedAtMs);
   }
 
+  /** Latency is kept from now on: somebody chooses by it. */
+  watchLatency(): void {
+    this.#latency ??= new PeakEwma(LATENCY_HALF_LIFE_MS);
+  }
+
+  /** How long the endpoint takes to answer, as this worker sees it; 0 = nothing seen. */
+  get latencyMs(): number {
+    return this.#latency?.at(clock.nowMs) ?? 0;
+  }
+
   responded(exchange: Exchange): void {
+    this.#latency?.add(exchange.respondedAtMs - exchange.sentAtMs, clock.nowMs);
     if (exchange.status >= 500) this.#add(AT.status5xx, 1);
     observe(this.services.counters, this.slot + AT.firstByte, exchange.respondedAtMs - exchange.sentAtMs);
   }
