@@ -201,6 +201,7 @@ export class H2ServerStream implements Downstream, Timed {
     // while no connection is there, an end is given to nobody either
     if (this.#isPaused || this.#held !== undefined || this.#isAsking) {
       this.#heldEnd = trailers;
+      this.#watchLastBytes();
       return;
     }
     if (exchange.isRequestComplete || this.#isOver) return;
@@ -213,6 +214,7 @@ export class H2ServerStream implements Downstream, Timed {
   pauseRequest(): void {
     this.#isPaused = true;
     if (this.#waitedBytes === 0) this.#server.services.wheel.forget(this);
+    this.#watchLastBytes();
   }
 
   resumeRequest(): void {
@@ -300,6 +302,7 @@ export class H2ServerStream implements Downstream, Timed {
       this.#server.connection.sendTrailers(this.#stream, "");
       this.#server.touched();
       if (exchange.isRequestComplete && this.#stream.isOutputOver) this.#complete();
+      else this.#watchLastBytes();
       return;
     }
     this.#server.connection.sendTrailers(this.#stream, trailers);
@@ -380,6 +383,15 @@ export class H2ServerStream implements Downstream, Timed {
     if (this.exchange.isTunnel || this.exchange.isHeadSent || this.#waitedBytes > 0) return;
     const { wheel } = this.#server.services;
     wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
+  }
+
+  /**
+   * Both ends of a tunnel are said, and the stream is gone with them; what the endpoint still has to take waits here. If
+   * it takes none, nobody else would notice: not even that the client has left.
+   */
+  #watchLastBytes(): void {
+    if (!this.exchange.isTunnel || this.#heldEnd === undefined || !this.#stream.isOutputOver) return;
+    this.#server.services.wheel.schedule(this, clock.nowMs + this.listener.timeouts.bodyMs);
   }
 
   /** The client must take bytes. */

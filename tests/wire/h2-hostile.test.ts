@@ -3,6 +3,7 @@
  * begin ends, and nobody is handed bytes that were meant for somebody else.
  */
 import { afterEach, expect, test } from "bun:test";
+import { type AddressInfo, createServer } from "node:net";
 import { acceptOf } from "../../src/protocol/websocket-key.ts";
 import { eventually } from "../support/eventually.ts";
 import {
@@ -246,3 +247,45 @@ routes: [ { match: { path: /* }, respond: { body: "x" } } ]
   await peer.until(() => peer.isEnded(3), "the other answer");
   expect(peer.status(1) === 200).toBe(peer.resetCode(1) === undefined);
 });
+
+test("a tunnel that both sides have ended is over in time, also when the endpoint takes no more bytes", async () => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", (bytes) => {
+      const key = /sec-websocket-key: (\S+)/i.exec(bytes.toString("latin1"))?.[1] ?? "";
+      socket.pause();
+      const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+      socket.end(`${[...head, `Sec-WebSocket-Accept: ${acceptOf(key)}`].join("\r\n")}\r\n\r\n`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  stage.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const weir = await stage.weir(`
+listeners: { web: { bind: "127.0.0.1:0", protocols: [h2], http2: { extendedConnect: true, streamWindow: 16MiB, connectionWindow: 16MiB }, timeouts: { body: 1s } } }
+routes: [ { to: "127.0.0.1:${port}" } ]
+`);
+  const peer = await H2Peer.connect({ port: weir.port() });
+  const [, ...rest] = ask("CONNECT");
+  peer.send(headers(1, [[":method", "CONNECT"], [":protocol", "websocket"], ...rest], { end: false }));
+  await peer.until(() => peer.status(1) === 200, "the tunnel");
+  for (let sent = 0; sent < 15; sent++)
+    peer.send(...Array.from({ length: 64 }, () => data(1, Buffer.alloc(16_384))));
+  peer.send(data(1, "", { end: true }));
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) > MIB,
+    5000,
+    "bytes to wait",
+  );
+  peer.close();
+  await eventually(
+    async () => (await gauge(weir, "weir_requests_active")) === 0,
+    5000,
+    "the tunnel to be over",
+  );
+  await eventually(
+    async () => (await gauge(weir, "weir_worker_buffered_bytes")) === 0,
+    5000,
+    "nothing to wait",
+  );
+}, 20_000);
