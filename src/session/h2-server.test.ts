@@ -176,7 +176,8 @@ test("preface, settings and heads have timeouts.head, however they are cut", () 
 
 test("a client that breaks the protocol is told, counted, and loses all its requests once", () => {
   const { send, events, said, socket, count } = open();
-  send(get(1), get(3), wire.data(5, "on no stream"));
+  send(get(1), get(3));
+  send(wire.data(5, "on no stream"));
   expect(short(said())).toEqual([`goaway 3 ${CODE.protocol}`]);
   expect(events.told.filter((line) => line === "downstream_closed")).toHaveLength(2);
   expect([count("h2_protocol"), count("h2_abuse")]).toEqual([1, 0]);

@@ -84,6 +84,13 @@ const ATTACKS_THAT_END: readonly Attack[] = [
     bytes: () => streams(START, (id) => Buffer.concat([headers(id, GET), rstStream(id, CODE.cancel)])),
   },
   {
+    name: "padding-flood",
+    connections: 4,
+    expects: "ends",
+    bytes: () =>
+      forever(Buffer.concat([START, headers(1, POST, { end: false })]), repeat(data(1, "", { pad: 255 }))),
+  },
+  {
     name: "made-resets",
     connections: 4,
     expects: "ends",
@@ -194,14 +201,6 @@ function* bombs(): Generator<Uint8Array> {
 }
 
 const ATTACKS_THAT_HOLD: readonly Attack[] = [
-  // takes as many bytes as an upload does, which nobody ends either
-  {
-    name: "padding-flood",
-    connections: 4,
-    expects: "held",
-    bytes: () =>
-      forever(Buffer.concat([START, headers(1, POST, { end: false })]), repeat(data(1, "", { pad: 255 }))),
-  },
   {
     name: "zero-window",
     connections: 4,

@@ -17,6 +17,11 @@ export const COST = {
   emptyFrame: 1,
   /** A stream opened beyond the limit that we have told. */
   refused: 2,
+  /** A head beyond limits.requestHead: decoded to the end, for a refusal. */
+  hugeHead: 10,
+  /** DATA for a stream that we have reset: a window of it is on its way, not more. */
+  lateFrame: 0.02,
+  lateByte: 1 / 32_768,
   windowUpdate: 0.05,
   unknownFrame: 0.2,
 } as const;

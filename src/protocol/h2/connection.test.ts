@@ -285,6 +285,15 @@ test("a reset stream drops what waited for it", () => {
   expect(peers.server.activeStreams).toBe(0);
 });
 
+test("a request that is reset in the same breath is never told: it is worth no connection to an endpoint", () => {
+  const peers = pair();
+  for (let round = 0; round < 5; round++) peers.client.reset(opened(peers), CANCEL);
+  const last = opened(peers);
+  carry(peers);
+  expect(peers.atServer.told.filter((line) => line.includes("GET"))).toEqual([`${last.id} GET / end`]);
+  expect(peers.server.activeStreams).toBe(1);
+});
+
 test("a head larger than a frame is cut into CONTINUATION frames, and read as one", () => {
   const peers = pair();
   const lines = Array.from({ length: 60 }, (_, index) => `X-${index}: ${"é~".repeat(200)}\r\n`).join("");

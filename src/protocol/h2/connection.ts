@@ -164,6 +164,7 @@ export class H2Connection implements FrameSink {
     this.#link.nowMs = nowMs;
     const from = this.#prefaceLeft > 0 ? this.#readPreface(bytes) : 0;
     if (from < bytes.length) this.#reader.feed(from === 0 ? bytes : bytes.subarray(from));
+    this.#heads.deliver();
   }
 
   /** Opens a stream; undefined when the peer allows no more of them. */
@@ -295,6 +296,7 @@ export class H2Connection implements FrameSink {
   }
 
   data(streamId: number, bytes: Buffer, padding: number, isEnd: boolean): void {
+    this.#heads.deliver();
     this.#data.data(streamId, bytes, padding, isEnd);
   }
 }

@@ -11,6 +11,9 @@ import { writeWindowUpdate } from "./frame-writer.ts";
 import type { Link } from "./link.ts";
 import type { H2Stream } from "./stream.ts";
 
+/** Of one frame, with the byte that says how much (§6.1). */
+const MAX_PADDING_BYTES = 256;
+
 export class DataIntake {
   readonly #link: Link;
   #window = DEFAULT_WINDOW_BYTES;
@@ -82,6 +85,8 @@ export class DataIntake {
     this.#credit(length);
     if (stream !== undefined) link.failStream(id, stream.hasHead ? STREAM_CLOSED : PROTOCOL_ERROR);
     else if (!link.isForgotten(id)) link.failStream(id, STREAM_CLOSED);
+    // what was on its way when we reset the stream comes once, and then no more
+    else link.spend(COST.lateFrame + length * COST.lateByte, "body bytes for streams that are reset");
   }
 
   /** Payload of one or several frames that began; `padding` of them was none. */
@@ -90,6 +95,7 @@ export class DataIntake {
     const stream = link.streams.get(id);
     if (stream === undefined || stream.isInputOver || link.isBroken) return;
     if (padding > 0) this.consumed(stream, padding);
+    if (padding > bytes.length) link.spend((COST.emptyFrame * padding) / MAX_PADDING_BYTES, "padding");
     stream.receivedBytes += bytes.length;
     const isTooLong = stream.declaredBytes >= 0 && stream.receivedBytes > stream.declaredBytes;
     if (isTooLong || (isEnd && stream.isCutShort)) {

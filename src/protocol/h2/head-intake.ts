@@ -35,6 +35,9 @@ export class HeadIntake {
   readonly #link: Link;
   readonly #reader: HeadReader;
   readonly #spare: Head[] = [];
+  /** Streams whose requests are read and not told. */
+  #waiting: H2Stream[] = [];
+  #spareList: H2Stream[] = [];
   #fragments = 0;
   // the block: its stream, whether the stream ends with it, and where it stands
   #streamId = 0;
@@ -116,8 +119,10 @@ export class HeadIntake {
     if (stream === undefined) this.#takeForNone();
     else if (stream.isInputOver) {
       if (this.#dropped()) this.#link.failStream(stream.id, STREAM_CLOSED);
-    } else if (stream.hasHead) this.#takeTrailers(stream);
-    else this.#takeResponse(stream);
+    } else if (stream.hasHead) {
+      this.deliver();
+      this.#takeTrailers(stream);
+    } else this.#takeResponse(stream);
     this.#bytes = NO_BYTES;
   }
 
@@ -170,7 +175,28 @@ export class HeadIntake {
     stream.hasHead = true;
     stream.isInputOver = this.#isEnd;
     stream.declaredBytes = head.contentLength;
-    link.events.onHead(stream, head, this.#isEnd);
+    stream.waitingHead = head;
+    this.#waiting.push(stream);
+    if (head.isTooLarge) link.spend(COST.hugeHead, "heads that are too large");
+  }
+
+  /**
+   * Tells of the requests that have been read: only now, since those that the client has reset again meanwhile are not
+   * worth a connection to an endpoint (CVE-2023-44487).
+   */
+  deliver(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = this.#spareList;
+    this.#spareList = waiting;
+    for (const stream of waiting) {
+      const head = stream.waitingHead;
+      if (head === undefined) continue;
+      stream.waitingHead = undefined;
+      if (stream.isClosed || this.#link.isBroken) this.release(head);
+      else this.#link.events.onHead(stream, head, stream.isInputOver);
+    }
+    waiting.length = 0;
   }
 
   #wrongLength(head: Head): string {

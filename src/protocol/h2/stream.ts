@@ -4,7 +4,9 @@
  * why    RFC 9113 §5.1 draws seven states; two ends that are over or not say the same in fewer words: open is
  *        neither, half-closed one, closed both or reset. Idle streams have no object, closed ones lose it.
  */
+
 import { LENGTH_UNKNOWN } from "../../core/body.ts";
+import type { Head } from "./head.ts";
 
 export class H2Stream {
   readonly id: number;
@@ -20,6 +22,8 @@ export class H2Stream {
   isFaulty = false;
   /** A final head came in; what comes next is trailers. */
   hasHead = false;
+  /** The request's head, read but not told: told when all that came with it has been read. */
+  waitingHead: Head | undefined;
   /** We asked with HEAD: the length declared is of a body that does not come (RFC 9110 §9.3.2). */
   isHeadRequest = false;
 
