@@ -41,6 +41,7 @@ listeners:
 routes:
   - { to: app }
   - { match: { path: /nowhere }, to: nowhere }
+  - { match: { path: /at-once }, respond: { body: "${BODY}" } }
 upstreams: { app: [ "${origin.address}" ], nowhere: [ "${nowhere.address}" ] }
 `;
   weir = await startWeir(text, { files: { "a.crt": cert, "a.key": key } });

@@ -51,6 +51,20 @@ async function exchange(peer: H2Peer): Promise<void> {
   await peer.until(() => peer.isEnded(1), "the answer on stream 1");
 }
 
+/** A request is answered before its end, and its stream is reset: nobody awaits the rest (§8.1). */
+async function answeredEarly(peer: H2Peer): Promise<void> {
+  peer.send(headers(1, requestTo(peer, "/at-once", "POST"), { end: false }));
+  await peer.until(() => peer.isEnded(1) && peer.resetCode(1) === CODE.none, "answer and reset of stream 1");
+}
+
+/** Stream 1 is reset, or reset once more, for what came on it when it was closed. */
+const resetAgain: Outcome = async (peer) => {
+  const isForClosed = (one: { type: number; stream: number; payload: Buffer }) =>
+    one.type === FRAME.rstStream && one.stream === 1 && one.payload.readUInt32BE(0) === CODE.streamClosed;
+  await peer.until(() => peer.has(isForClosed), "RST_STREAM with STREAM_CLOSED");
+  await isAlive(peer);
+};
+
 const windowOfZero = [[SETTING.initialWindowSize, 0]] as const;
 
 const STATES: readonly Rule[] = [
@@ -131,6 +145,31 @@ const STATES: readonly Rule[] = [
       peer.send(headers(1, post(peer), { end: false }), rstStream(1, CODE.cancel), headers(1, get(peer))),
     outcome: anyError(1, CODE.streamClosed),
   },
+  {
+    section: "5.1",
+    rule: "what still comes on a stream that the server has reset is ignored",
+    async act(peer) {
+      await answeredEarly(peer);
+      peer.send(windowUpdate(1, 0), data(1, "x"), headers(1, [["x-a", "b"]], { end: false }));
+    },
+    outcome: isAlive,
+  },
+  ...(
+    [
+      ["DATA", data(1, "x", { end: true }), resetAgain],
+      ["HEADERS", headers(1, [["x-a", "b"]]), connectionError(CODE.streamClosed)],
+    ] as const
+  ).map(
+    ([what, bytes, outcome]): Rule => ({
+      section: "5.1",
+      rule: `${what} after the client's RST_STREAM on a stream that the server has reset is an error`,
+      async act(peer) {
+        await answeredEarly(peer);
+        peer.send(rstStream(1, CODE.cancel), bytes);
+      },
+      outcome,
+    }),
+  ),
   {
     section: "5.1",
     rule: "CONTINUATION after the client's RST_STREAM is a connection error",

@@ -111,6 +111,7 @@ export class ControlIntake {
     else {
       if (link.isServer) link.spend(COST.reset, "streams reset");
       const stream = link.streams.get(streamId);
+      link.endForgotten(streamId);
       if (stream === undefined) return;
       link.close(stream);
       link.events.onReset(stream, uint31At(bytes, start));

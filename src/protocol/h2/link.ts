@@ -169,6 +169,11 @@ export class Link implements SenderOwner {
     return this.#forgotten.has(id);
   }
 
+  /** The peer has reset it as well: what it sends on it after that is a mistake (§5.1). */
+  endForgotten(id: number): void {
+    this.#forgotten.delete(id);
+  }
+
   sendReset(id: number, code: number): void {
     writeReset(this.out, id, code);
     this.#forgotten.add(id);
