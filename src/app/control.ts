@@ -192,6 +192,7 @@ class Control {
       log,
       isTakeover: inheritance !== undefined,
       openAdmin: (config, file) => door.open(config.admin, file),
+      followEndpoints: (config) => running.followEndpoints(config),
     });
     return running;
   }
@@ -323,6 +324,7 @@ class Control {
       this.#log("error", "control", `upgrade failed, pid ${process.pid} goes on: ${failed}`);
       return;
     }
+    running.board.handOver();
     this.#log("info", "control", `upgraded: pid ${process.pid} finishes what it has and leaves`);
     await this.#drain(true);
   }

@@ -15,6 +15,7 @@ import { compileLogFormat } from "../observe/access-log.ts";
 import { BLOCKS, LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
+import type { FailingEndpoint } from "../pipeline/endpoint-health.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { PipelineServices } from "../pipeline/plan.ts";
 import type { PoolServices, SessionServices } from "../session/services.ts";
@@ -34,6 +35,7 @@ import { Entrances } from "./entrances.ts";
 import { InFlightEverywhere } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
+import { UpstreamStates } from "./upstream-states.ts";
 
 export interface DataplaneOptions {
   readonly zone: Zone;
@@ -41,6 +43,8 @@ export interface DataplaneOptions {
   readonly log: Log;
   /** Asks control for a certificate that a client wants. */
   readonly wantCertificate?: (listener: string, name: string) => void;
+  /** Tells control of an endpoint that fails again and again. */
+  readonly reportFailing?: (failing: FailingEndpoint) => void;
 }
 
 interface Prepared {
@@ -85,6 +89,7 @@ export class Dataplane {
   /** By endpoint key, with the endpoint: its name may get other addresses. */
   readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
   readonly #settings = new EndpointSettings();
+  readonly #states: UpstreamStates;
   #upstreams: readonly UpstreamConfig[] = [];
   #addresses: Map<string, readonly string[]> = new Map();
   #prepared: Prepared | undefined;
@@ -94,6 +99,7 @@ export class Dataplane {
     this.#options = options;
     this.#counters = options.zone.row(options.worker, FIRST_ROW_SLOTS);
     this.#inFlight = new InFlightEverywhere(options.zone);
+    this.#states = new UpstreamStates(options.zone, options.reportFailing ?? (() => {}));
     this.#pipeline = {
       counters: this.#counters,
       workerSlot: 0,
@@ -129,6 +135,7 @@ export class Dataplane {
   prepare(config: Config, slots: SlotMap, addresses: Addresses, materials: Materials): string | undefined {
     for (const [host, known] of Object.entries(addresses)) this.#addresses.set(host, known);
     this.#fitRow(slots);
+    this.#states.prepare(slots);
     this.#setChallenges(materials.challenges);
     try {
       const settings = this.#settings.prepare(config.upstreams, materials.files);
@@ -139,6 +146,7 @@ export class Dataplane {
         zone: config.server.zone,
         chance: Math.random,
         inFlightAt: (slot) => this.#inFlight.at(slot),
+        standingOf: (upstream, endpointSlots) => this.#states.standingOf(upstream, endpointSlots),
         readText: (path) => readFileSync(path, "utf8"),
         poolFor: (key, slot, upstream, endpoint) =>
           this.#pools.get(key)?.pool ?? this.#newPool(slot, endpoint, settings.of(upstream, endpoint)),
@@ -174,6 +182,7 @@ export class Dataplane {
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
     this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
     this.#settings.commit(settings);
+    this.#states.commit();
     this.#entrances.commit(config.listeners, slots, snapshot.sites);
     this.#setPools(config, snapshot);
     this.#setLog(prepared.accessLog);
@@ -227,10 +236,11 @@ export class Dataplane {
     }
     this.#upstreams = config.upstreams;
     for (const upstream of config.upstreams) {
-      for (const endpoint of upstream.endpoints) {
+      for (const [index, endpoint] of upstream.endpoints.entries()) {
         const key = endpointKey(upstream, endpoint);
         const pool = snapshot.pools.get(key);
         if (pool === undefined) continue;
+        pool.watcher = this.#states.of(upstream.name)?.watcherOf(index);
         pool.setAddresses(this.#dialAddresses(endpoint));
         this.#pools.set(key, { pool, endpoint });
       }
@@ -324,6 +334,7 @@ export class Dataplane {
     this.#memory.look();
     this.#inFlight.refresh(this.#counters.length);
     this.#pipeline.epochMs = Date.now() - performance.now();
+    this.#states.setClock();
     const { workerSlot } = this.#pipeline;
     this.#counters[workerSlot + WORKER.at.bufferedBytes] = this.#budget.usedBytes;
     this.#counters[workerSlot + WORKER.at.logDropped] = this.#accessLog?.file.dropped ?? 0;

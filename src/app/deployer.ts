@@ -36,6 +36,8 @@ export interface DeployerOptions {
   readonly isTakeover: boolean;
   /** Opens or moves the admin listener. */
   readonly openAdmin: (config: Config, file: string) => Promise<Problem | undefined>;
+  /** What is known about endpoints is for those of this configuration from now on. */
+  readonly followEndpoints: (config: Config) => void;
 }
 
 /** Long enough for a name server that answers, too short to make a restart look like an outage. */
@@ -94,6 +96,7 @@ export class Deployer {
     const final = isFirst ? extended : sockets.extend(plan, count);
     const closeRemoved = sockets.commit(final);
     this.#config = config;
+    this.#options.followEndpoints(config);
     certificates.adopt(prepared);
     if (!isFirst) await workers.commit({ ...deployment, listens: listenSpecs(final.bound) });
     closeRemoved();

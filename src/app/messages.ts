@@ -66,4 +66,12 @@ export type FromWorker =
   | { readonly kind: "materials_set"; readonly number: number; readonly error: string | undefined }
   /** A client asked for a name that no certificate covers but `acme.onDemand` allows; at most once a minute a name. */
   | { readonly kind: "certificate_wanted"; readonly listener: string; readonly name: string }
+  /** It fails again and again: the worker leaves it alone until `untilMs` (since the epoch), and control decides. */
+  | {
+      readonly kind: "endpoint_failing";
+      readonly upstream: string;
+      readonly endpoint: string;
+      readonly untilMs: number;
+      readonly detail: string;
+    }
   | { readonly kind: "log"; readonly level: Level; readonly area: string; readonly text: string };

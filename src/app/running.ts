@@ -7,6 +7,8 @@ import program from "../../package.json" with { type: "json" };
 import { CertificateKeeper } from "../acme/keeper.ts";
 import type { ReloadAnswer, Status } from "../admin/status.ts";
 import type { Config } from "../config/config.ts";
+import { Ejections } from "../control/ejections.ts";
+import { EndpointBoard } from "../control/endpoint-board.ts";
 import { ForeignRows } from "../control/foreign-rows.ts";
 import { ListenerSockets } from "../control/listener-sockets.ts";
 import { Resolver } from "../control/resolver.ts";
@@ -16,7 +18,7 @@ import { exposition, processMetrics } from "../observe/registry.ts";
 import { SeriesTable } from "../observe/series.ts";
 import { NameLookup } from "../transport/dns.ts";
 import type { Identity } from "../transport/privileges.ts";
-import { MAX_WORKERS, ROW_SLOTS, Zone } from "../zone/zone.ts";
+import { CONTROL_ROW, ROW_SLOTS, Zone } from "../zone/zone.ts";
 import { Certificates } from "./certificates.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
@@ -31,6 +33,8 @@ import {
 import { Workers } from "./workers.ts";
 
 export const PROGRAM = program.version;
+/** Four tidyings a second, one comparison of endpoints. */
+const TIDYINGS_A_LOOK = 4;
 
 /** What changes while we run, told by `Control`. */
 export interface RunningFacts {
@@ -60,12 +64,18 @@ export class Running {
   readonly certificates: Certificates;
   readonly acme: CertificateKeeper;
   readonly foreign: ForeignRows;
+  /** States of endpoints. */
+  readonly board: EndpointBoard;
+  readonly ejections: Ejections;
   readonly startedAtMs: number;
+  #tidyings = 0;
+  /** Views of the rows that were used, made anew when there are more or longer ones. */
+  #views: readonly Float64Array[] = [];
 
   constructor({ log, identity, workerFile: file, inheritance }: RunningOptions) {
     const state = inheritance?.zone === undefined ? undefined : inheritance.state;
     const zone = inheritance?.zone ?? Zone.create();
-    const rows = new RowPool(MAX_WORKERS, state?.rowsUsed, state?.rowsTaken);
+    const rows = new RowPool(CONTROL_ROW, state?.rowsUsed, state?.rowsTaken);
     const series = state === undefined ? new SeriesTable(ROW_SLOTS) : SeriesTable.restore(state.series);
     const names = new NameLookup();
     const lookup = (host: string) => names.lookup(host);
@@ -83,18 +93,49 @@ export class Running {
       random: Math.random,
     });
     this.certificates = new Certificates({ log, send: () => this.workers.setMaterials() });
-    const { board } = this.certificates;
-    this.acme = new CertificateKeeper({ board, log });
-    const onWanted = (listener: string, name: string) => board.want(listener, name);
+    const { board: materials } = this.certificates;
+    this.acme = new CertificateKeeper({ board: materials, log });
+    const onWanted = (listener: string, name: string) => materials.want(listener, name);
+    this.board = new EndpointBoard({
+      rowOf: (slots) => zone.row(CONTROL_ROW, slots),
+      changes: zone.boardChanges,
+      log,
+      nowMs: Date.now,
+    });
+    const workerRows = () => this.#keptRows();
+    this.ejections = new Ejections({ board: this.board, rows: workerRows, log, nowMs: Date.now });
+    const onFailing = (upstream: string, endpoint: string, detail: string) =>
+      this.ejections.failing(upstream, endpoint, detail);
     const addresses = () => this.resolver.addresses();
     const retireRow = (row: number) => this.#retireRow(row);
     const restarts = state?.restarts ?? [];
-    this.workers = new Workers({ file, zone, rows, identity, log, retireRow, addresses, onWanted, restarts });
+    this.workers = new Workers({
+      file,
+      zone,
+      rows,
+      identity,
+      log,
+      retireRow,
+      addresses,
+      onWanted,
+      onFailing,
+      restarts,
+    });
   }
 
-  /** Looks after what an older generation left. */
+  /** Looks after what an older generation left, and after what time changes. */
   tidy(): void {
     for (const row of this.foreign.look()) zeroGauges(this.#row(row), this.series.slots());
+    this.board.look();
+    this.#tidyings++;
+    if (this.#tidyings % TIDYINGS_A_LOOK === 0) this.ejections.look();
+  }
+
+  /** A configuration is in force. */
+  followEndpoints({ upstreams }: Config): void {
+    const slots = this.series.slots();
+    this.board.adopt(slots, upstreams);
+    this.ejections.adopt(slots, upstreams);
   }
 
   #retireRow(row: number): void {
@@ -177,6 +218,12 @@ export class Running {
     });
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);
+  }
+
+  #keptRows(): readonly Float64Array[] {
+    const isSame = this.#views.length === this.rows.used && this.#views[0]?.length === this.series.used;
+    if (!isSame) this.#views = this.#rows();
+    return this.#views;
   }
 
   /** Only rows that were used: reading others would make the kernel give them memory. */

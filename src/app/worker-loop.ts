@@ -12,6 +12,7 @@ import type { Config } from "../config/config.ts";
 import { defectText } from "../core/failure.ts";
 import { WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
+import type { FailingEndpoint } from "../pipeline/endpoint-health.ts";
 import type { Materials } from "../tls/materials.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
 import { residentBytes } from "../transport/memory.ts";
@@ -121,7 +122,9 @@ class WorkerLoop {
     this.#worker = message.worker;
     const wantCertificate = (listener: string, name: string) =>
       this.send({ kind: "certificate_wanted", listener, name });
-    this.#engine = this.#makeEngine({ zone, worker: message.worker, log, wantCertificate });
+    const reportFailing = (failing: FailingEndpoint) => this.send({ kind: "endpoint_failing", ...failing });
+    const { worker } = message;
+    this.#engine = this.#makeEngine({ zone, worker, log, wantCertificate, reportFailing });
     this.#beat(zone.heartbeats);
   }
 

@@ -18,6 +18,8 @@ export interface WorkerSpawn {
   readonly onExit: (worker: WorkerProcess, how: string) => void;
   /** A client asked for a name that only an on-demand certificate could serve. */
   readonly onWanted: (listener: string, name: string) => void;
+  /** An endpoint fails again and again. */
+  readonly onFailing: (upstream: string, endpoint: string, detail: string) => void;
 }
 
 export type WorkerState = "starting" | "running" | "draining";
@@ -65,6 +67,7 @@ export class WorkerProcess {
   readonly #socket: number;
   readonly #log: Log;
   readonly #onWanted: WorkerSpawn["onWanted"];
+  readonly #onFailing: WorkerSpawn["onFailing"];
   readonly #waiting = new Map<string, (answer: FromWorker | "gone") => void>();
   readonly #exit = Promise.withResolvers<void>();
   #nextNumber = 1;
@@ -75,6 +78,7 @@ export class WorkerProcess {
     this.exited = this.#exit.promise;
     this.#log = spawn.log;
     this.#onWanted = spawn.onWanted;
+    this.#onFailing = spawn.onFailing;
     const [own, child] = descriptorPair();
     this.#socket = own;
     try {
@@ -202,7 +206,9 @@ export class WorkerProcess {
   #receive(message: FromWorker): void {
     if (message.kind === "log") this.#log(message.level, message.area, message.text);
     else if (message.kind === "certificate_wanted") this.#onWanted(message.listener, message.name);
-    else this.#waiting.get(keyOf(message))?.(message);
+    else if (message.kind === "endpoint_failing") {
+      this.#onFailing(message.upstream, message.endpoint, message.detail);
+    } else this.#waiting.get(keyOf(message))?.(message);
   }
 
   #end(): void {
@@ -212,7 +218,9 @@ export class WorkerProcess {
   }
 }
 
-function keyOf(message: Exclude<FromWorker, { kind: "log" | "certificate_wanted" }>): string {
+function keyOf(
+  message: Exclude<FromWorker, { kind: "log" | "certificate_wanted" | "endpoint_failing" }>,
+): string {
   if ("version" in message) return `${message.kind} ${message.version}`;
   if ("number" in message) return `${message.kind} ${message.number}`;
   return "id" in message ? `${message.kind} ${message.id}` : message.kind;

@@ -38,6 +38,8 @@ export interface WorkersOptions {
   readonly addresses: () => Addresses;
   /** A client asked for a name that only an on-demand certificate could serve. */
   readonly onWanted: (listener: string, name: string) => void;
+  /** An endpoint fails again and again in one of the workers. */
+  readonly onFailing: (upstream: string, endpoint: string, detail: string) => void;
   /** Restarts by slot, counted by the generation before an upgrade. */
   readonly restarts: readonly number[];
 }
@@ -294,8 +296,9 @@ export class Workers {
   }
 
   #newProcess(): WorkerProcess {
-    const { file, log, onWanted } = this.#options;
-    return new WorkerProcess({ file, log, onWanted, onExit: (worker, how) => this.#exited(worker, how) });
+    const { file, log, onWanted, onFailing } = this.#options;
+    const onExit = (worker: WorkerProcess, how: string) => this.#exited(worker, how);
+    return new WorkerProcess({ file, log, onWanted, onFailing, onExit });
   }
 
   /** Has a spare started after a while, when there is none. */

@@ -137,7 +137,7 @@ export class EndpointBoard {
 
   constructor(options: EndpointBoardOptions) {
     this.#options = options;
-    this.#row = options.rowOf(0);
+    this.#row = options.rowOf(BOARD_WORDS);
   }
 
   /**

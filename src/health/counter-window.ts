@@ -45,6 +45,11 @@ export class CounterWindow {
     return (this.#readings[ring + this.#at] as number) - oldest;
   }
 
+  /** What was read so far is of no account any more. */
+  forget(counter: number): void {
+    this.#known[counter] = 0;
+  }
+
   #back(steps: number): number {
     const at = this.#at - steps;
     return at < 0 ? at + this.#steps + 1 : at;

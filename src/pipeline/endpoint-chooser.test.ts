@@ -8,17 +8,20 @@ import type { EndpointChooser, Standing } from "./endpoint-chooser.ts";
 
 class TestStanding implements Standing {
   readonly states: Uint8Array;
-  readonly factors: Float64Array;
+  readonly #factors: Float64Array;
   #isChanged = true;
 
   constructor(count: number) {
     this.states = new Uint8Array(count);
-    this.factors = new Float64Array(count).fill(1);
+    this.#factors = new Float64Array(count).fill(1);
   }
   set(index: number, state: EndpointState, factor = 1): void {
     this.states[index] = ENDPOINT_STATES.indexOf(state);
-    this.factors[index] = factor;
+    this.#factors[index] = factor;
     this.#isChanged = true;
+  }
+  weightOf(index: number, configured: number): number {
+    return configured * (this.#factors[index] as number);
   }
   look(): boolean {
     const isChanged = this.#isChanged;

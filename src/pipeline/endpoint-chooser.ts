@@ -20,8 +20,8 @@ import { Sticky } from "./sticky.ts";
 export interface Standing {
   /** Numbers of states (health/endpoint-state.table.ts), by index. */
   readonly states: Uint8Array;
-  /** Factors of the configured weights: run-time weight and slow start. */
-  readonly factors: Float64Array;
+  /** Weight that counts now: set at run time or else configured, times slow start. */
+  weightOf(index: number, configured: number): number;
   /** Looks again. out  true when something is other than at the last look */
   look(): boolean;
 }
@@ -141,7 +141,7 @@ export class EndpointChooser {
     else {
       fillEligible(standing.states, this.#panic, this.#usable);
       for (let index = 0; index < this.#weights.length; index++) {
-        this.#weights[index] = (this.#configured[index] as number) * (standing.factors[index] as number);
+        this.#weights[index] = standing.weightOf(index, this.#configured[index] as number);
       }
     }
     const tier = this.#tiers.find((members) => this.#weightOf(members) > 0);

@@ -384,7 +384,7 @@ export class H1Client implements Upstream, DialedSession, Timed {
     this.#unpause();
     const isClean = this.#mayPersist && !this.#isRetired && this.#isRequestOut && this.#reader.unread === 0;
     const isWireFree = this.#wire !== undefined && !this.#wire.isBlocked && !this.#wire.isClosed;
-    this.#pool.finished();
+    this.#pool.finished(true);
     if (isClean && isWireFree && this.#reader.isIdle && this.#pool.keep(this)) {
       this.#state = IDLE;
       this.isReused = true;

@@ -485,7 +485,7 @@ export class H2ClientStream implements Upstream, Timed {
     // §8.1: the rest of the request is of no use
     if (!this.#stream.isOutputOver) this.#client.connection.reset(this.#stream, NO_ERROR);
     this.#over();
-    this.#client.account.finished();
+    this.#client.account.finished(true);
   }
 
   #over(): void {

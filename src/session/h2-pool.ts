@@ -276,8 +276,8 @@ export class H2Pool implements H2ClientOwner {
   responded(exchange: Exchange): void {
     this.#owner.responded(exchange);
   }
-  finished(): void {
-    this.#owner.finished();
+  finished(isComplete = false): void {
+    this.#owner.finished(isComplete);
   }
   failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void {
     this.#owner.failed(exchange, failure, wasConnecting);

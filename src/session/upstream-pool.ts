@@ -15,6 +15,7 @@ import { clock } from "../transport/clock.ts";
 import { type DialAddress, dial } from "../transport/dial.ts";
 import { type Offer, TlsDialer, type TlsSettings } from "../transport/dial-tls.ts";
 import type { RawSocket } from "../transport/wire.ts";
+import type { EndpointWatcher } from "./endpoint-account.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ClientOwner, H1Client } from "./h1-client.ts";
 import type { H2Client } from "./h2-client.ts";
@@ -67,6 +68,8 @@ export class EndpointPool implements ClientOwner, H2PoolOwner {
   readonly services: PoolServices;
   /** First slot of the endpoint's block in the counter row. */
   slot: number;
+  /** Hears how attempts go; undefined = nobody does. */
+  watcher: EndpointWatcher | undefined;
   #settings: PoolSettings;
   #terms: Terms;
   #addresses: readonly DialAddress[] = [];
@@ -261,18 +264,21 @@ export class EndpointPool implements ClientOwner, H2PoolOwner {
 
   responded(exchange: Exchange): void {
     this.#latency?.add(exchange.respondedAtMs - exchange.sentAtMs, clock.nowMs);
+    this.watcher?.responded(exchange);
     if (exchange.status >= 500) this.#add(AT.status5xx, 1);
     observe(this.services.counters, this.slot + AT.firstByte, exchange.respondedAtMs - exchange.sentAtMs);
   }
 
   /** An exchange is through with its connection: complete, or called off. */
-  finished(): void {
+  finished(isComplete = false): void {
     this.#add(AT.active, -1);
+    this.watcher?.finished(isComplete);
   }
 
   failed(exchange: Exchange, failure: Failure, wasConnecting: boolean): void {
     this.#add(AT.active, -1);
     this.#add(wasConnecting ? AT.connectErrors : AT.errors, 1);
+    this.watcher?.failed(exchange, failure, wasConnecting);
     this.services.events.upstreamFailed(exchange, failure);
   }
 

@@ -4,7 +4,8 @@
  * why    counters must survive the worker that counted them and be read without asking it; a mapped
  *        file in /dev/shm gives that for the price of an array store
  * shape  a header with one heartbeat a worker, then one row of counter slots a worker. A worker writes only its own
- *        heartbeat and row, so plain stores are enough; rows start on pages of their own, and readers sum them
+ *        heartbeat and row, so plain stores are enough; rows start on pages of their own, and readers sum them. Control
+ *        writes the last row
  * note   the file is sparse: only slots in use take memory. It is mapped whole, but only the part of a row that was
  *        asked for becomes a buffer of the runtime
  */
@@ -18,8 +19,10 @@ const PAGE_BYTES = 4096;
 export const ROW_SLOTS = 1 << 21;
 /** More worker slots than any machine we know needs; the row of an unused one costs nothing. */
 export const MAX_WORKERS = 128;
+/** The last row is control's own: what it has decided about endpoints (`health/board.table.ts`). */
+export const CONTROL_ROW = MAX_WORKERS - 1;
 const ROW_BYTES = ROW_SLOTS * 8;
-/** Heartbeats take the first page; the others are for what else will be shared. */
+/** Heartbeats take the first page, changes of the board the second; the others are for what else will be shared. */
 const HEADER_BYTES = PAGE_BYTES * 8;
 const ZONE_BYTES = HEADER_BYTES + ROW_BYTES * MAX_WORKERS;
 const PREFIX = "weir-zone-";
@@ -30,12 +33,15 @@ export class Zone {
   readonly path: string;
   /** Time of each worker's last sign of life, in ms since the epoch (Float64, one writer each). */
   readonly heartbeats: Float64Array;
+  /** One word that control adds to whenever it changes its row: workers need not read the row to know. */
+  readonly boardChanges: Float64Array;
   readonly #base: Pointer;
 
   private constructor(path: string, base: Pointer) {
     this.path = path;
     this.#base = base;
     this.heartbeats = new Float64Array(toArrayBuffer(base, 0, MAX_WORKERS * 8));
+    this.boardChanges = new Float64Array(toArrayBuffer(base, PAGE_BYTES, 8));
   }
 
   /** Makes a new zone, empty; the caller removes it with `remove`. */
