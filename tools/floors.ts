@@ -19,7 +19,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["session"],
   ["pipeline"],
   ["control"],
-  ["discovery", "kubernetes", "acme", "cluster", "admin"],
+  ["discovery", "kubernetes", "checks", "acme", "cluster", "admin"],
   ["app"],
   ["cli"],
 ];
