@@ -52,9 +52,9 @@ export class PreparedSettings {
     this.files = files;
   }
 
-  of(upstream: UpstreamConfig, { address }: EndpointConfig): PoolSettings {
+  of(upstream: UpstreamConfig, { address, serverName }: EndpointConfig): PoolSettings {
     const { proxyProtocol: version, protocol, pool, tls } = upstream;
-    const isNamed = address.kind === "tcp" && isIP(address.host) === 0;
+    const ownName = address.kind === "tcp" && isIP(address.host) === 0 ? address.host : "";
     const context = tls === undefined ? undefined : this.contexts.get(keyOf(tls, this.files));
     const settings = {
       ...pool,
@@ -62,7 +62,7 @@ export class PreparedSettings {
       tls:
         tls === undefined || context === undefined
           ? undefined
-          : { context, serverName: tls.serverName ?? (isNamed ? address.host : ""), verify: tls.verify },
+          : { context, serverName: tls.serverName ?? serverName ?? ownName, verify: tls.verify },
       proxyHeader: undefined,
     };
     if (tls !== undefined && context === undefined)

@@ -176,6 +176,8 @@ export interface EndpointConfig {
   readonly priority: number;
   /** Where it stands; "" = nobody said. */
   readonly zone: string;
+  /** Name that its IP address was found by: asked for and verified in TLS unless the upstream says another. */
+  readonly serverName?: string;
 }
 
 export interface UpstreamConfig {

@@ -18,6 +18,18 @@ export interface NameAnswer {
   readonly kind: "answer";
   readonly addresses: readonly string[];
   readonly ttlMs: number;
+  /** One of the two families could not be asked: there may be more addresses. */
+  readonly isPartial?: boolean;
+}
+/** SRV records. spec  RFC 2782 */
+export interface ServiceAnswer {
+  readonly kind: "answer";
+  readonly services: readonly {
+    readonly target: string;
+    readonly port: number;
+    readonly priority: number;
+    readonly weight: number;
+  }[];
 }
 export interface NameFailure {
   readonly kind: "failure";
@@ -59,13 +71,23 @@ export class NameLookup {
   /** Looks a host name up; an IP literal is its own answer. */
   async lookup(host: string): Promise<NameAnswer | NameFailure> {
     if (parseIp(host) !== undefined) return answer([host], Number.POSITIVE_INFINITY);
-    const { promise: deadline, resolve } = Promise.withResolvers<NameFailure>();
-    const text = `no answer within ${LOOKUP_TIMEOUT_MS / 1000} s`;
-    const timer = setTimeout(() => resolve({ kind: "failure", text }), LOOKUP_TIMEOUT_MS);
+    return await inTime(this.#ask(host));
+  }
+
+  /** Looks the SRV records of a service up. The runtime does not tell their TTL. */
+  async services(name: string): Promise<ServiceAnswer | NameFailure> {
+    return await inTime(this.#askServices(name));
+  }
+
+  async #askServices(name: string): Promise<ServiceAnswer | NameFailure> {
     try {
-      return await Promise.race([this.#ask(host), deadline]);
-    } finally {
-      clearTimeout(timer);
+      const records = await this.#resolver.resolveSrv(name);
+      const services = records.map(({ name: target, port, priority, weight }) => {
+        return { target, port, priority, weight };
+      });
+      return { kind: "answer", services };
+    } catch (error) {
+      return { kind: "failure", text: failureText(error) };
     }
   }
 
@@ -75,8 +97,8 @@ export class NameLookup {
     if (known.length > 0) return answer(known, HOSTS_TTL_MS);
     if (name === "localhost" || name.endsWith(".localhost"))
       return answer(["127.0.0.1", "::1"], HOSTS_TTL_MS);
-    const records = await this.#askServers(name);
-    return records.length > 0 ? fromRecords(records) : askSystem(name);
+    const { records, isPartial } = await this.#askServers(name);
+    return records.length > 0 ? { ...fromRecords(records), isPartial } : askSystem(name);
   }
 
   async #askHostsFile(name: string): Promise<readonly string[]> {
@@ -87,12 +109,16 @@ export class NameLookup {
     }
   }
 
-  async #askServers(name: string): Promise<readonly Record[]> {
+  async #askServers(name: string): Promise<{ records: readonly Record[]; isPartial: boolean }> {
     const answers = await Promise.allSettled([
       this.#resolver.resolve4(name, { ttl: true }),
       hasIpv6() ? this.#resolver.resolve6(name, { ttl: true }) : [],
     ]);
-    return answers.flatMap((settled) => (settled.status === "fulfilled" ? settled.value : []));
+    const records = answers.flatMap((settled) => (settled.status === "fulfilled" ? settled.value : []));
+    return {
+      records,
+      isPartial: answers.some((settled) => settled.status === "rejected" && !isNone(settled)),
+    };
   }
 }
 
@@ -122,9 +148,30 @@ async function askSystem(name: string): Promise<NameAnswer | NameFailure> {
       SYSTEM_TTL_MS,
     );
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return { kind: "failure", text: code === "ENOTFOUND" ? "no such name" : (code ?? String(error)) };
+    return { kind: "failure", text: failureText(error) };
   }
+}
+
+async function inTime<T>(asked: Promise<T>): Promise<T | NameFailure> {
+  const { promise: deadline, resolve } = Promise.withResolvers<NameFailure>();
+  const text = `no answer within ${LOOKUP_TIMEOUT_MS / 1000} s`;
+  const timer = setTimeout(() => resolve({ kind: "failure", text }), LOOKUP_TIMEOUT_MS);
+  try {
+    return await Promise.race([asked, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The server has answered: there is none. */
+function isNone({ reason }: PromiseRejectedResult): boolean {
+  const { code } = reason as NodeJS.ErrnoException;
+  return code === "ENODATA" || code === "ENOTFOUND" || code === "DNS_ENODATA" || code === "DNS_ENOTFOUND";
+}
+
+function failureText(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOTFOUND" ? "no such name" : (code ?? String(error));
 }
 
 /** Addresses of a name in the text of a hosts file. spec  hosts(5) */
