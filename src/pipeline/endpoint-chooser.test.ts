@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { fakeExchange } from "../../tests/support/fake-exchange.ts";
-import { testChooser, testUpstream } from "../../tests/support/test-upstream.ts";
+import { passiveWith, testChooser, testUpstream } from "../../tests/support/test-upstream.ts";
 import { fieldsOfLines } from "../core/fields.ts";
 import { ENDPOINT_STATES, type EndpointState } from "../health/endpoint-state.table.ts";
 import type { Exchange } from "../session/exchange.ts";
@@ -79,22 +79,30 @@ test("weights of the moment count: slow start and what an operator said", () => 
 
 test("with too few usable endpoints all are used but those that a person took out", () => {
   const standing = new TestStanding(4);
-  const passive = {
-    failures: 5,
-    windowMs: 1000,
-    ejectMs: 1000,
-    maxEjectMs: 1000,
-    maxEjected: 1,
-    errorRate: 0,
-    latencyFactor: 0,
-    panic: 0.5,
-  };
-  const upstream = testUpstream([{}, {}, {}, {}], { health: { active: undefined, passive } });
+  const health = { active: undefined, passive: passiveWith({ panic: 0.5 }) };
+  const upstream = testUpstream([{}, {}, {}, {}], { health });
   const chooser = testChooser(upstream, { standing });
   standing.set(0, "down");
   standing.set(1, "down");
   standing.set(2, "maintenance");
   expect(shares(chooser, 4, 9)).toEqual([3, 3, 0, 3]);
+});
+
+test("a tier with too few usable endpoints is joined by the next; all are used only when every tier has too few", () => {
+  const standing = new TestStanding(5);
+  const health = { active: undefined, passive: passiveWith({ panic: 0.5 }) };
+  const endpoints = [{}, {}, {}, { backup: true }, { backup: true }];
+  const chooser = testChooser(testUpstream(endpoints, { health }), { standing });
+  standing.set(0, "down");
+  expect(shares(chooser, 5, 10)).toEqual([0, 5, 5, 0, 0]);
+  standing.set(1, "down");
+  expect(shares(chooser, 5, 9)).toEqual([0, 0, 3, 3, 3]);
+  standing.set(2, "ejected");
+  expect(shares(chooser, 5, 10)).toEqual([0, 0, 0, 5, 5]);
+  standing.set(3, "down");
+  expect(shares(chooser, 5, 10)).toEqual([0, 0, 0, 0, 10]);
+  standing.set(4, "down");
+  expect(shares(chooser, 5, 10)).toEqual([2, 2, 2, 2, 2]);
 });
 
 test("a client stays at its endpoint while that may take sessions", () => {

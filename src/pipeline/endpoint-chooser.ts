@@ -3,14 +3,14 @@
  *
  * why    sessions, tiers, zones, health and the policy are joined here and nowhere else; each knows nothing of the
  *        others
- * how    a session that is bound stays → the first tier with a usable endpoint → endpoints near us as far as they
- *        reach → the policy
+ * how    a session that is bound stays → the first tier with enough usable endpoints → endpoints near us as far as
+ *        they reach → the policy
  * cost   when nothing has changed and nothing is configured: one branch more than the policy
  */
 import { makePolicy } from "../balance/policies.ts";
 import type { EndpointConfig, UpstreamConfig } from "../config/config.ts";
-import { takesSticky } from "../health/endpoint-state.table.ts";
-import { fillEligible } from "../health/panic.ts";
+import { takesInPanic, takesSticky } from "../health/endpoint-state.table.ts";
+import { fillEligible, isPanic } from "../health/panic.ts";
 import type { Exchange } from "../session/exchange.ts";
 import { Lane, type Loaded } from "./lane.ts";
 import { compileKey, type KeyOf } from "./request-key.ts";
@@ -139,17 +139,46 @@ export class EndpointChooser {
     const standing = this.#standing;
     if (standing === undefined) this.#usable.fill(1);
     else {
-      fillEligible(standing.states, this.#panic, this.#usable);
+      fillEligible(standing.states, 0, this.#usable);
       for (let index = 0; index < this.#weights.length; index++) {
         this.#weights[index] = standing.weightOf(index, this.#configured[index] as number);
       }
     }
-    const tier = this.#tiers.find((members) => this.#weightOf(members) > 0);
+    const tier = this.#membersNow();
     for (let index = 0; index < this.#usable.length; index++) {
       this.#all.eligible[index] = (tier?.[index] ?? 0) & (this.#usable[index] as number);
     }
     this.#all.revision++;
     this.#arrangeZones(tier);
+  }
+
+  /**
+   * Who may be asked if usable: the first tier, and those behind it while it has too few. Only when no tier has enough
+   * is trouble taken for a mistake, and all are used.
+   */
+  #membersNow(): Uint8Array | undefined {
+    let members: Uint8Array | undefined;
+    for (const tier of this.#tiers) {
+      members = members === undefined ? tier : tier.map((flag, index) => flag | (members?.[index] ?? 0));
+      if (this.#weightOf(tier) > 0 && !this.#hasTooFew(tier)) return members;
+    }
+    const { states } = this.#standing ?? {};
+    if (states !== undefined && members !== undefined && this.#hasTooFew(members)) {
+      fillEligible(states, this.#panic, this.#usable);
+    }
+    return members;
+  }
+
+  #hasTooFew(members: Uint8Array): boolean {
+    const states = this.#standing?.states;
+    if (states === undefined) return false;
+    let [usable, total] = [0, 0];
+    for (let index = 0; index < members.length; index++) {
+      if (members[index] !== 1) continue;
+      usable += this.#usable[index] as number;
+      if (takesInPanic(states[index] as number)) total++;
+    }
+    return isPanic(usable, total, this.#panic);
   }
 
   /** Usable weight of some endpoints. */

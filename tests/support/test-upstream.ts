@@ -2,7 +2,7 @@
  * Test upstream: a checked upstream, and the chooser of a worker over it, for tests.
  */
 import { PLAIN_UPSTREAM } from "../../src/config/check/resilience.ts";
-import type { EndpointConfig, UpstreamConfig } from "../../src/config/config.ts";
+import type { EndpointConfig, PassiveHealthConfig, UpstreamConfig } from "../../src/config/config.ts";
 import { EndpointChooser, type GroupNeeds } from "../../src/pipeline/endpoint-chooser.ts";
 
 export function testUpstream(
@@ -26,6 +26,20 @@ export function testUpstream(
     proxyProtocol: "off",
     protocol: "h1",
     tls: undefined,
+    ...parts,
+  };
+}
+
+export function passiveWith(parts: Partial<PassiveHealthConfig> = {}): PassiveHealthConfig {
+  return {
+    failures: 5,
+    windowMs: 10_000,
+    ejectMs: 1000,
+    maxEjectMs: 10_000,
+    maxEjected: 0.5,
+    errorRate: 0,
+    latencyFactor: 0,
+    panic: 0,
     ...parts,
   };
 }
