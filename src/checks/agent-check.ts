@@ -26,7 +26,7 @@ export class AgentTalk implements Talk {
   }
 
   hear(bytes: Buffer): CheckOutcome | undefined {
-    this.#heard += bytes.latin1Slice(0, MAX_LINE_BYTES - this.#heard.length);
+    this.#heard += bytes.latin1Slice(0, Math.min(bytes.length, MAX_LINE_BYTES - this.#heard.length));
     const isWhole = /[\r\n]/.test(this.#heard) || this.#heard.length === MAX_LINE_BYTES;
     return isWhole ? judgeAgentLine(this.#heard) : undefined;
   }
