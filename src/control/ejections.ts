@@ -114,6 +114,11 @@ export class Ejections {
     }
   }
 
+  /** The wall clock was set. */
+  shiftClock(ms: number): void {
+    for (const { ejector } of this.#watched.values()) ejector.shiftClock(ms);
+  }
+
   #judge(watched: Watched, figures: EndpointFigures): void {
     const { found, passive } = watched;
     const rules: OutlierRules = passive;
@@ -139,8 +144,9 @@ export class Ejections {
     const { board, nowMs } = this.#options;
     const now = nowMs();
     if (ejector.isEjected(index, now)) return;
-    const ejectedUntilMs = ejector.eject(index, now, this.#usableOthers(watched, index));
     const endpoint = names[index] as string;
+    board.state(upstream, endpoint); // tells first, if nobody has yet, that the ejection before this one is over
+    const ejectedUntilMs = ejector.eject(index, now, this.#usableOthers(watched, index));
     if (ejectedUntilMs > 0) board.set(upstream, endpoint, { ejectedUntilMs, reason, detail });
     else this.#tellRefused(watched, endpoint, now);
   }

@@ -66,6 +66,8 @@ export interface EndpointStanding {
   readonly isWeightSet: boolean;
   /** Share of its weight that it takes in slow start; 1 = all. */
   readonly warmth: number;
+  /** How often the state has changed. */
+  readonly transitions: number;
 }
 
 export interface EndpointEvent {
@@ -124,6 +126,8 @@ interface Place {
 /** Events that are kept for those who ask; the oldest go first. */
 const MAX_EVENTS = 256;
 const MAX_DETAIL_LENGTH = 200;
+/** Words that are instants. */
+const INSTANTS = ["ejectedUntilMs", "sinceMs", "warmFromMs"] as const;
 const NOTHING_TOLD: Told = { reason: "none", detail: "" };
 
 export class EndpointBoard {
@@ -251,6 +255,18 @@ export class EndpointBoard {
     for (const place of this.#places.values()) this.#settle(place, nowMs);
   }
 
+  /** The wall clock was set: what lay so far in the future, or in the past, still does. */
+  shiftClock(ms: number): void {
+    if (this.#isHandedOver) return;
+    for (const { slot } of this.#places.values()) {
+      for (const word of INSTANTS) {
+        const at = slot + BOARD[word];
+        if (this.#row[at] !== 0) this.#row[at] = (this.#row[at] as number) + ms;
+      }
+    }
+    this.#changed();
+  }
+
   /** Calls `run` at each change of a state. out  ends that */
   onChange(run: (event: EndpointEvent) => void): () => void {
     this.#listeners.add(run);
@@ -329,6 +345,7 @@ export class EndpointBoard {
     const from = stateOf(place.state);
     place.state = state;
     this.#row[place.slot + BOARD.sinceMs] = nowMs;
+    this.#row[place.slot + BOARD.transitions] = this.#word(place.slot, "transitions") + 1;
     this.#publish({ ...this.#nameOf(place), atMs: nowMs, from, to: stateOf(state), ...place.told });
   }
 
@@ -379,6 +396,7 @@ export class EndpointBoard {
       weight: baseWeight(this.#row, slot, configuredWeight),
       isWeightSet: this.#word(slot, "weight") !== 0,
       warmth: warmFromMs === 0 ? 1 : warmFactor(nowMs - warmFromMs, slowStartMs),
+      transitions: this.#word(slot, "transitions"),
     };
   }
 

@@ -87,6 +87,14 @@ test("a new list of endpoints keeps what was known of each", () => {
   expect([after.isEjected(0, 500), after.isEjected(1, 500), after.timesOf(0, 500)]).toEqual([true, false, 1]);
 });
 
+test("a wall clock that is set makes an ejection neither longer nor shorter", () => {
+  const ejector = new Ejector(3, RULES);
+  ejector.eject(0, 5000, 2);
+  ejector.shiftClock(-3600);
+  expect([2399, 2400].map((nowMs) => ejector.isEjected(0, nowMs))).toEqual([true, false]);
+  expect(ejector.isEjected(1, 0)).toBe(false);
+});
+
 test("a process that begins goes on with what the board says", () => {
   const ejector = new Ejector(2, RULES);
   ejector.restore(0, 700);

@@ -81,6 +81,13 @@ export class Ejector {
     return count;
   }
 
+  /** The wall clock was set: what lay so far in the future still does. */
+  shiftClock(ms: number): void {
+    for (let index = 0; index < this.#untilMs.length; index++) {
+      if (this.#untilMs[index] !== 0) this.#untilMs[index] = (this.#untilMs[index] as number) + ms;
+    }
+  }
+
   /** Takes over what another ejector knows of an endpoint: the list of endpoints has changed. */
   adopt(index: number, before: Ejector, indexBefore: number): void {
     this.#untilMs[index] = before.#untilMs[indexBefore] as number;
