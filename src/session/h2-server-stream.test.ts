@@ -17,6 +17,9 @@ import {
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../core/body.ts";
 import type { Exchange } from "./exchange.ts";
 
+/** Longer than a client may take to end a request that is answered. */
+const LATE_MS = 700;
+
 const { CODE, FRAME, SETTING } = wire;
 useOwnTime();
 
@@ -47,7 +50,7 @@ test("a body whose declared length is too large is refused with its head", () =>
 });
 
 test("a body that becomes too large is refused once, and its rest forgotten while the answer waits", () => {
-  const { send, events, said } = open({
+  const { send, events, said, pass } = open({
     limits: { bodyBytes: 10 },
     settings: [[SETTING.initialWindowSize, 0]],
   });
@@ -56,7 +59,9 @@ test("a body that becomes too large is refused once, and its rest forgotten whil
   send(wire.data(1, "more"));
   expect(events.told).toEqual(["request /", "body_too_large"]);
   send(wire.windowUpdate(1, 1000));
-  expect(short(said())).toEqual(["headers 1 413", "data 1 100 end", `reset 1 ${CODE.none}`]);
+  expect(short(said())).toEqual(["headers 1 413", "data 1 100 end"]);
+  pass(LATE_MS);
+  expect(short(said())).toEqual([`reset 1 ${CODE.none}`]);
 });
 
 test("a paused request gets no credit, and gets it when the endpoint takes its bytes (§5.2)", () => {
@@ -141,11 +146,23 @@ test("an answer is head, body and trailers of its stream", () => {
   expect(events.told).toEqual(["request /", "sent"]);
 });
 
-test("an answer that comes before the end of its request ends the stream without an error (§8.1)", () => {
-  const { send, events, said } = open();
+test("a client that ends its request soon after the answer is not reset", () => {
+  const { send, events, said, pass, server } = open();
   send(post(1), wire.data(1, "a"));
   answer(events.last);
-  expect(short(said())).toEqual(["headers 1 200 end", `reset 1 ${CODE.none}`]);
+  send(wire.data(1, "b", { end: true }));
+  pass(LATE_MS);
+  expect(short(said())).toEqual(["headers 1 200 end"]);
+  expect(server.connection.activeStreams).toBe(0);
+});
+
+test("an answer that comes before the end of its request ends the stream without an error (§8.1)", () => {
+  const { send, events, said, pass } = open();
+  send(post(1), wire.data(1, "a"));
+  answer(events.last);
+  expect(short(said())).toEqual(["headers 1 200 end"]);
+  pass(LATE_MS);
+  expect(short(said())).toEqual([`reset 1 ${CODE.none}`]);
   send(wire.data(1, "late"));
   expect(events.told).toEqual(["request /", "body 1", "sent"]);
   expect(said()).toEqual([]);
@@ -235,18 +252,20 @@ test("extended CONNECT is asked as a GET with a key of ours, and 101 is told as 
 });
 
 test("an endpoint that agrees with a wrong key has not agreed (RFC 6455 §4.1)", () => {
-  const { send, events, said } = open();
+  const { send, events, said, pass } = open();
   events.onFailure = (exchange) => answer(exchange, 0, 502);
   send(webSocket(1));
   agree(events.last, "not the answer to the key");
   expect(events.told).toEqual(["request /chat", "upgrade_unasked", "sent"]);
+  pass(LATE_MS);
   expect(short(said())).toEqual(["headers 1 502 end", `reset 1 ${CODE.none}`]);
 });
 
 test("an endpoint that answers a WebSocket with 200 has not agreed: to the client that is 502", () => {
-  const { send, events, said } = open();
+  const { send, events, said, pass } = open();
   send(webSocket(1));
   answer(events.last);
+  pass(LATE_MS);
   expect(short(said())).toEqual(["headers 1 502 end", `reset 1 ${CODE.none}`]);
 });
 

@@ -27,6 +27,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 const WEBSOCKET_ACCEPT = fieldIdOf("sec-websocket-accept");
 const SWITCHED = 101;
 const BAD_GATEWAY = 502;
+/** How long a client may take to end a request that is answered. */
+const EARLY_END_MS = 300;
 /** RFC 6455 §4.1. */
 const KEY_BYTES = 16;
 /** Pieces up to this size are put together while they wait: each alone costs more than its bytes. */
@@ -42,6 +44,8 @@ export interface StreamOwner extends Omit<Downstream, keyof StreamCommands> {
   touched(): void;
   /** The exchange is over: its head may be used again. */
   exchangeOver(head: Head): void;
+  /** A stream that outlived its exchange is over too. */
+  streamOver(): void;
 }
 
 type StreamCommands = Pick<
@@ -357,9 +361,22 @@ export class H2ServerStream implements Downstream, Timed {
     if (this.#isOver) return;
     const { exchange } = this;
     this.#server.services.events.responseSent(exchange);
-    // §8.1: an answer may come before the end of its request; the rest of it is of no use
-    if (!this.#stream.isInputOver) this.#server.connection.reset(this.#stream, NO_ERROR);
+    if (!this.#stream.isInputOver) this.#endEarly(exchange);
     this.#over();
+  }
+
+  /**
+   * §8.1: an answer may come before the end of its request, whose rest is of no use. The client has a moment to end it
+   * by itself: some take a reset for a failure, whatever its code.
+   */
+  #endEarly(exchange: Exchange): void {
+    const isLong = exchange.failure?.code === "body_too_large";
+    if (isLong) this.#server.connection.reset(this.#stream, NO_ERROR);
+    else
+      this.#server.services.wheel.schedule(
+        new AwaitedEnd(this.#server, this.#stream),
+        clock.nowMs + EARLY_END_MS,
+      );
   }
 
   #over(): void {
@@ -413,5 +430,25 @@ export class H2ServerStream implements Downstream, Timed {
       if (this.#isClientReading) this.#watchClient();
       else this.#fail(fail("send_timeout"));
     } else if (!this.exchange.isRequestComplete) this.#fail(fail("body_timeout"));
+  }
+}
+
+/** A stream that is answered, and whose request has not ended. */
+class AwaitedEnd implements Timed {
+  deadlineMs = NEVER;
+  wheelTick = 0;
+  wheelIndex = 0;
+  readonly #server: StreamOwner;
+  readonly #stream: H2Stream;
+
+  constructor(server: StreamOwner, stream: H2Stream) {
+    this.#server = server;
+    this.#stream = stream;
+  }
+
+  expire(): void {
+    if (this.#stream.isClosed) return;
+    this.#server.connection.reset(this.#stream, NO_ERROR);
+    this.#server.streamOver();
   }
 }

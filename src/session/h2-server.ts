@@ -296,6 +296,11 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
     this.#rest();
   }
 
+  streamOver(): void {
+    this.#rest();
+    this.touched();
+  }
+
   // ── the end ──
 
   /** Nothing is asked at the moment: for how long may that be? */
