@@ -19,6 +19,7 @@ export const BOARD = {
   reason: 6,           // why the state is what it is: an index of REASONS
   agent: 7,            // what the endpoint's own agent asked for: an index of OPERATOR
   agentShare: 8,       // part of the configured weight that the agent asked for; 0 = all of it
+  transitions: 9,      // how often the state has changed
 } as const;
 /** Two lines of the processor's cache an endpoint. */
 export const BOARD_WORDS = 16;
