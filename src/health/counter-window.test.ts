@@ -35,3 +35,20 @@ test("counters do not count for each other", () => {
   }
   expect([window.growth(0), window.growth(1)]).toEqual([200, 2]);
 });
+
+test("a counter that is forgotten begins anew with its next reading", () => {
+  const window = new CounterWindow(2, 3);
+  for (const value of [10, 20, 30]) {
+    window.step();
+    window.read(0, value);
+    window.read(1, value);
+  }
+  window.forget(0);
+  window.step();
+  window.read(0, 40);
+  window.read(1, 40);
+  expect([window.growth(0), window.growth(1)]).toEqual([0, 30]);
+  window.step();
+  window.read(0, 45);
+  expect(window.growth(0)).toBe(5);
+});

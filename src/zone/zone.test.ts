@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { existsSync, readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Zone } from "./zone.ts";
+import { CONTROL_ROW, Zone } from "./zone.ts";
 
 const zones: Zone[] = [];
 afterEach(() => {
@@ -55,6 +55,15 @@ test("rows do not overlap: the last slot of one is not the first of the next", (
   expect([zone.row(1, 1)[0], zone.heartbeats[0]]).toEqual([0, 0]);
   zone.row(1, 1)[0] = 2;
   expect(first[first.length - 1]).toBe(1);
+});
+
+test("control's row and the word that tells of its changes are the same memory for all, and nobody else's", async () => {
+  const zone = create();
+  zone.row(CONTROL_ROW, 8)[2] = 1.5;
+  zone.boardChanges[0] = 7;
+  const seen = await inChild(zone, `console.log(zone.row(${CONTROL_ROW}, 8)[2], zone.boardChanges[0]);`);
+  expect(seen).toBe("1.5 7");
+  expect([zone.heartbeats.every((beat) => beat === 0), zone.row(0, 8)[0]]).toEqual([true, 0]);
 });
 
 test("a longer view of a row shows what was written through a shorter one", () => {
