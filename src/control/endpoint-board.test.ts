@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { testUpstream } from "../../tests/support/test-upstream.ts";
 import type { UpstreamConfig } from "../config/config.ts";
-import { BOARD, BOARD_WORDS } from "../health/board.table.ts";
+import { BOARD, BOARD_WORDS, type Reason } from "../health/board.table.ts";
+import type { EndpointState } from "../health/endpoint-state.table.ts";
 import { seriesKey, sharedKey } from "../observe/series.ts";
 import { EndpointBoard, type EndpointChange } from "./endpoint-board.ts";
 
@@ -38,11 +39,7 @@ function adopted(parts: Partial<UpstreamConfig> = {}) {
   return made;
 }
 
-const STORY: readonly (readonly [
-  change: Partial<EndpointChange>,
-  state: string | undefined,
-  reason: string | undefined,
-])[] = [
+const STORY: readonly (readonly [change: Partial<EndpointChange>, state: EndpointState, reason: Reason])[] = [
   [{ operator: "drain" }, "draining", "operator"],
   [{ check: "down", reason: "check_timeout" }, "down", "check_timeout"],
   [{ operator: "maintenance" }, "maintenance", "operator"],
@@ -188,6 +185,17 @@ test("an endpoint that leaves leaves nothing", () => {
   expect([state("e2"), board.set("app", "e2", { operator: "up" })]).toEqual([undefined, false]);
   board.adopt(SLOTS, [upstreamOf(3)]);
   expect(state("e2")).toBe("warming");
+});
+
+test("a process that takes over clears what is of endpoints that are gone once the one before it is done", () => {
+  const old = adopted();
+  old.board.set("app", "e2", { operator: "maintenance" });
+  const next = makeBoard(old.memory, old.changes);
+  next.board.adopt(SLOTS, [upstreamOf(2)]);
+  expect(old.state("e2")).toBe("maintenance");
+  next.board.adopt(SLOTS, [upstreamOf(2)]);
+  next.board.adopt(SLOTS, [upstreamOf(3)]);
+  expect(next.state("e2")).toBe("warming");
 });
 
 test("an upstream without active checks forgets what they found", () => {

@@ -147,7 +147,8 @@ export class EndpointBoard {
   /**
    * Follows the configuration in force. in  all series, those no longer configured too
    *
-   * An endpoint that is new in an upstream that was there begins by slow start.
+   * An endpoint that is new in an upstream that was there begins by slow start. The first configuration is adopted
+   * twice: before workers read the board, and, which clears what is of others, when no earlier process needs it.
    */
   adopt(slots: SlotMap, upstreams: readonly UpstreamConfig[]): void {
     const last = Object.values(slots).reduce((most, slot) => Math.max(most, slot), 0);
@@ -156,7 +157,7 @@ export class EndpointBoard {
     const wasThere = new Set([...before.values()].map(({ upstream }) => upstream));
     this.#places = new Map();
     for (const upstream of upstreams) this.#adoptUpstream(upstream, slots, before);
-    this.#clearOthers(slots);
+    if (this.#hasAdopted) this.#clearOthers(slots);
     for (const [key, place] of this.#places) {
       const isNew = this.#hasAdopted && !before.has(key) && wasThere.has(place.upstream);
       if (isNew && place.slowStartMs > 0) this.#warmUp(place, this.#options.nowMs());
