@@ -325,6 +325,7 @@ class Control {
       return;
     }
     running.board.handOver();
+    running.checks.stop(); // the new generation has its own
     this.#log("info", "control", `upgraded: pid ${process.pid} finishes what it has and leaves`);
     await this.#drain(true);
   }

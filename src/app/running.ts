@@ -6,6 +6,7 @@
 import program from "../../package.json" with { type: "json" };
 import { CertificateKeeper } from "../acme/keeper.ts";
 import type { ReloadAnswer, Status } from "../admin/status.ts";
+import type { CheckKeeper } from "../checks/keeper.ts";
 import type { Config } from "../config/config.ts";
 import { Ejections } from "../control/ejections.ts";
 import { EndpointBoard } from "../control/endpoint-board.ts";
@@ -20,6 +21,7 @@ import { NameLookup } from "../transport/dns.ts";
 import type { Identity } from "../transport/privileges.ts";
 import { CONTROL_ROW, ROW_SLOTS, Zone } from "../zone/zone.ts";
 import { Certificates } from "./certificates.ts";
+import { checkMetrics, makeCheckKeeper } from "./endpoint-checks.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
 import {
@@ -67,6 +69,7 @@ export class Running {
   /** States of endpoints. */
   readonly board: EndpointBoard;
   readonly ejections: Ejections;
+  readonly checks: CheckKeeper;
   readonly startedAtMs: number;
   #tidyings = 0;
   /** Views of the rows that were used, made anew when there are more or longer ones. */
@@ -104,6 +107,12 @@ export class Running {
     });
     const workerRows = () => this.#keptRows();
     this.ejections = new Ejections({ board: this.board, rows: workerRows, log, nowMs: Date.now });
+    this.checks = makeCheckKeeper({
+      board: this.board,
+      addresses: () => this.resolver.addresses(),
+      files: () => materials.loaded.files,
+      after: startTimer,
+    });
     const onFailing = (upstream: string, endpoint: string, detail: string) =>
       this.ejections.failing(upstream, endpoint, detail);
     const addresses = () => this.resolver.addresses();
@@ -136,6 +145,7 @@ export class Running {
     const slots = this.series.slots();
     this.board.adopt(slots, upstreams);
     this.ejections.adopt(slots, upstreams);
+    this.checks.keep({ upstreams });
   }
 
   #retireRow(row: number): void {
@@ -150,6 +160,7 @@ export class Running {
 
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
   release(isHandedOver: boolean): void {
+    this.checks.stop();
     this.resolver.stop();
     this.certificates.stop();
     this.acme.stop();
@@ -216,6 +227,7 @@ export class Running {
       certificateErrors: this.certificates.failures,
       acme: this.acme.counts(),
     });
+    extra.push(...checkMetrics(this.checks.counts()));
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);
   }

@@ -63,15 +63,15 @@ export function runCommand(
   });
 }
 
-/** Both streams together: programs complain on either. */
+/** What it complains of, or else what it says. */
 function gather(child: ChildProcess): () => string {
-  let text = "";
-  const take = (bytes: Buffer) => {
-    if (text.length < MAX_SAID) text += bytes.toString();
-  };
-  child.stdout?.on("data", take);
-  child.stderr?.on("data", take);
-  return () => text.slice(0, MAX_SAID).trim();
+  const words = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.on("data", (bytes: Buffer) => {
+      if (words[name].length < MAX_SAID) words[name] += bytes.toString("utf8", 0, MAX_SAID);
+    });
+  }
+  return () => words.stderr.trim() || words.stdout.trim();
 }
 
 /** The group goes by its leader, which is ours and not waited for yet: the number cannot be another's. */

@@ -150,7 +150,7 @@ export class GrpcTalk implements Talk, H2Events {
     if (status === UNIMPLEMENTED) {
       this.#settle(failed("check_answer", "the endpoint has no health service (gRPC status 12)"));
     } else if (status !== "0") {
-      const said = message === undefined || message === "" ? "" : `: ${excerpt(message)}`;
+      const said = message === undefined || message === "" ? "" : `: ${excerpt(decoded(message))}`;
       this.#settle(failed("check_answer", `gRPC status ${status ?? "missing"}${said}`));
     } else this.#judgeMessage();
   }
@@ -164,6 +164,15 @@ export class GrpcTalk implements Talk, H2Events {
 
   #settle(outcome: CheckOutcome): void {
     this.#outcome ??= outcome;
+  }
+}
+
+/** Status-Message is percent-encoded; one that is not well encoded is shown as it is. */
+function decoded(message: string): string {
+  try {
+    return decodeURIComponent(message);
+  } catch {
+    return message;
   }
 }
 

@@ -50,7 +50,10 @@ export class HttpTalk implements Talk {
         case EVENT_MORE:
           return undefined;
         case EVENT_FAILED:
-          return failed("check_answer", `not an HTTP answer: ${this.#reader.failure?.detail ?? ""}`);
+          return failed(
+            "check_answer",
+            `not an HTTP answer: ${excerpt(this.#reader.failure?.detail.trim() ?? "")}`,
+          );
         case EVENT_HEAD: {
           const outcome = this.#judgeHead(this.#reader.statusLine.status);
           if (outcome !== undefined) return outcome;

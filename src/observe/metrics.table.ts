@@ -135,5 +135,7 @@ export const PROCESS = {
   certificateNotBefore: processMetric("weir_certificate_not_before_seconds", "gauge", "since when the certificate is valid, in seconds since the epoch", "listener", "name", "source"),
   certificateErrors: processMetric("weir_certificate_reload_errors_total", "counter", "changed certificate files that could not be used; the ones before went on"),
   acmeOrders: processMetric("weir_acme_orders_total", "counter", "certificates ordered by ACME; one that several authorities refused counts once", "result"),
+  checks: processMetric("weir_upstream_checks_total", "counter", "active checks of the endpoint, by result", "upstream", "endpoint", "result"),
+  checkSeconds: processMetric("weir_upstream_check_duration_seconds", "gauge", "how long the last active check of the endpoint took", "upstream", "endpoint"),
   acmeNextRenewal: processMetric("weir_acme_next_renewal_seconds", "gauge", "when the next certificate is to be renewed, in seconds since the epoch; in the past = it is overdue"),
 } as const;
