@@ -48,6 +48,8 @@ const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
 /** How often rows of the generation before are looked at: see MAX_SILENT_LOOKS. */
 const TIDY_MS = 250;
+/** After endpoints that were found could not be brought into force, as when workers are too busy to answer. */
+const RENEWAL_RETRY_MS = 5000;
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGQUIT"];
 
 /** Runs Weir until a signal ends it. out  the exit code */
@@ -91,6 +93,7 @@ class Control {
   #reloadsApplied = 0;
   #reloadsFailed = 0;
   #queuedReload: Promise<ReloadAnswer> | undefined;
+  #queuedRenewal: Promise<void> | undefined;
   /** The end of what runs one at a time. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -116,6 +119,8 @@ class Control {
     const { watchFile: path } = this.#options;
     const stopWatching = path === undefined ? () => {} : watchFile(path, () => void this.reload());
     const tidying = setInterval(() => this.#running?.tidy(), TIDY_MS);
+    this.#running?.discoverer.onChange(() => void this.renewEndpoints());
+    void this.renewEndpoints(); // what was found while we started
     try {
       return await this.#end.promise;
     } finally {
@@ -256,6 +261,19 @@ class Control {
     const found = (await this.#deployer?.deploy({ config, file, locate })) ?? [];
     if (!hasError(found)) this.#configSource = file;
     return [...problems, ...found];
+  }
+
+  /** Brings the endpoints that were found since into force. It is no new version of the configuration. */
+  renewEndpoints(): Promise<void> {
+    this.#queuedRenewal ??= this.#inTurn(async () => {
+      this.#queuedRenewal = undefined;
+      if (this.#state !== "running") return;
+      const error = await this.#deployer?.renewEndpoints().catch(messageOf);
+      if (error === undefined) return;
+      this.#log("error", "discovery", `endpoints that were found cannot be used, those before stay: ${error}`);
+      setTimeout(() => void this.renewEndpoints(), RENEWAL_RETRY_MS).unref();
+    });
+    return this.#queuedRenewal;
   }
 
   /** Lets workers open their log files anew, as after a rotation. */

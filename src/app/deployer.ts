@@ -9,15 +9,18 @@
 import type { CertificateKeeper } from "../acme/keeper.ts";
 import type { Config, Problem } from "../config/config.ts";
 import { errorWithoutLine } from "../config/problem.ts";
-import { fitConnections } from "../control/connection-limits.ts";
+import { type FittedConfig, fitConnections } from "../control/connection-limits.ts";
 import { type ListenerSockets, listenSpecs, type SocketPlan } from "../control/listener-sockets.ts";
 import { hostsOf, type Resolver } from "../control/resolver.ts";
 import { seriesKeysOf } from "../control/series-keys.ts";
+import type { Discoverer } from "../discovery/discoverer.ts";
+import { hasSameEndpoints, withDiscovered } from "../discovery/merge.ts";
 import type { SeriesTable } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
 import type { Certificates, Located, PreparedCertificates } from "./certificates.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
+import type { Addresses } from "./messages.ts";
 import { makeLogFile } from "./owned-files.ts";
 import { withStickySecrets } from "./sticky-secret.ts";
 import type { Workers } from "./workers.ts";
@@ -27,6 +30,7 @@ export interface DeployerOptions {
   readonly sockets: ListenerSockets;
   readonly series: SeriesTable;
   readonly resolver: Resolver;
+  readonly discoverer: Discoverer;
   readonly certificates: Certificates;
   readonly acme: CertificateKeeper;
   readonly identity: Identity | undefined;
@@ -42,10 +46,16 @@ export interface DeployerOptions {
 
 /** Long enough for a name server that answers, too short to make a restart look like an outage. */
 const NAMES_TIMEOUT_MS = 2000;
+/** For the sources of endpoints; without them an upstream begins with those that are listed. */
+const LISTS_TIMEOUT_MS = 2000;
 
 export class Deployer {
   readonly #options: DeployerOptions;
+  /** With the endpoints that were found. */
   #config: Config | undefined;
+  /** As it was written. */
+  #written: Config | undefined;
+  #deployed: Deployment | undefined;
   /** Number of the newest try: unlike the version of the configuration it counts failed ones too. */
   #tries = 0;
 
@@ -53,7 +63,7 @@ export class Deployer {
     this.#options = options;
   }
 
-  /** The configuration in force. */
+  /** The configuration in force, with the endpoints that were found. */
   get config(): Config | undefined {
     return this.#config;
   }
@@ -70,24 +80,54 @@ export class Deployer {
     const problem = makeLogFile(config, identity, file) ?? (await this.#bringIn(located, plan, prepared));
     if (problem === undefined) return prepared.problems;
     sockets.abandon(plan);
-    this.#options.resolver.keepOnly(this.#config === undefined ? new Set() : hostsOf(this.#config));
+    this.#forget();
     return [...prepared.problems, problem];
   }
 
+  /**
+   * Brings endpoints that were found since into force: the same configuration, and nothing else of it is touched.
+   * out  why that failed; then all stays as it is
+   */
+  async renewEndpoints(): Promise<string | undefined> {
+    const { workers, discoverer, series } = this.#options;
+    const [written, deployed, before] = [this.#written, this.#deployed, this.#config];
+    if (written === undefined || deployed === undefined || before === undefined) return undefined;
+    const config = withDiscovered(written, discoverer.lists(written.upstreams));
+    if (hasSameEndpoints(config, before)) return undefined;
+    const known = await this.#resolve(config);
+    const deployment: Deployment = {
+      ...deployed,
+      version: ++this.#tries,
+      config: this.#forWorkers(config).config,
+      slots: series.allocate(seriesKeysOf(config)),
+    };
+    const error = await workers.prepare(deployment);
+    if (error !== undefined) {
+      workers.abandon(deployment.version);
+      this.#forget();
+      return error;
+    }
+    this.#config = config;
+    this.#deployed = deployment;
+    this.#options.followEndpoints(config);
+    await workers.commit(deployment);
+    this.#settle(config, known);
+    return undefined;
+  }
+
   async #bringIn(
-    { config, file }: Located,
+    { config: written, file }: Located,
     plan: SocketPlan,
     prepared: PreparedCertificates,
   ): Promise<Problem | undefined> {
-    const { workers, resolver, sockets, certificates, acme } = this.#options;
-    const hosts = hostsOf(config);
-    resolver.follow(hosts);
-    await resolver.settled(NAMES_TIMEOUT_MS);
-    const known = resolver.addresses();
+    const { workers, discoverer, sockets, certificates, acme } = this.#options;
+    const config = await this.#discover(written);
+    const known = await this.#resolve(config);
     const isFirst = this.#config === undefined;
     const { workers: count } = config.server;
     const extended = isFirst ? sockets.extend(plan, count) : plan;
     const deployment = this.#deploymentOf(config, extended, prepared);
+    if (isFirst) this.#options.followEndpoints(config); // workers read it from their first request on
     const problem = await (isFirst ? this.#start(deployment, file) : this.#prepare(deployment, file));
     if (problem !== undefined) {
       if (!isFirst) workers.abandon(deployment.version);
@@ -95,18 +135,50 @@ export class Deployer {
     }
     const final = isFirst ? extended : sockets.extend(plan, count);
     const closeRemoved = sockets.commit(final);
+    this.#written = written;
     this.#config = config;
+    this.#deployed = { ...deployment, listens: listenSpecs(final.bound) };
     this.#options.followEndpoints(config);
     certificates.adopt(prepared);
-    if (!isFirst) await workers.commit({ ...deployment, listens: listenSpecs(final.bound) });
+    if (!isFirst) await workers.commit(this.#deployed);
     closeRemoved();
     acme.keep(config);
-    resolver.keepOnly(hosts);
+    discoverer.keepOnly(written.upstreams);
+    this.#settle(config, known);
+    return undefined;
+  }
+
+  /** The same configuration with the endpoints that its sources know now. */
+  async #discover(written: Config): Promise<Config> {
+    const { discoverer } = this.#options;
+    discoverer.follow(written.upstreams);
+    await discoverer.settled(LISTS_TIMEOUT_MS);
+    return withDiscovered(written, discoverer.lists(written.upstreams));
+  }
+
+  /** out  the addresses known of its names, after a while */
+  async #resolve(config: Config): Promise<Addresses> {
+    const { resolver } = this.#options;
+    resolver.follow(hostsOf(config));
+    await resolver.settled(NAMES_TIMEOUT_MS);
+    return resolver.addresses();
+  }
+
+  /** `known`: the addresses that were sent with the version. */
+  #settle(config: Config, known: Addresses): void {
+    const { resolver, workers } = this.#options;
+    resolver.keepOnly(hostsOf(config));
     // what changed after `known` was sent went to workers that may not have looked for it yet
     for (const [host, addresses] of Object.entries(resolver.addresses())) {
       if (addresses !== known[host]) workers.setAddresses(host, addresses);
     }
-    return undefined;
+  }
+
+  /** Nobody asks any more for what only a version that failed wanted. */
+  #forget(): void {
+    const { resolver, discoverer } = this.#options;
+    resolver.keepOnly(this.#config === undefined ? new Set() : hostsOf(this.#config));
+    discoverer.keepOnly(this.#written?.upstreams ?? []);
   }
 
   async #start(deployment: Deployment, file: string): Promise<Problem | undefined> {
@@ -123,17 +195,22 @@ export class Deployer {
   }
 
   #deploymentOf(config: Config, plan: SocketPlan, { draft }: PreparedCertificates): Deployment {
-    const { series, descriptorLimit, log } = this.#options;
-    const fitted = fitConnections(config, descriptorLimit);
+    const { series, log } = this.#options;
+    const fitted = this.#forWorkers(config);
     if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
     return {
       version: ++this.#tries,
-      config: withStickySecrets(fitted.config),
+      config: fitted.config,
       slots: series.allocate(seriesKeysOf(config)),
       materials: draft,
       listens: listenSpecs(plan.bound),
       workers: config.server.workers,
     };
+  }
+
+  #forWorkers(config: Config): FittedConfig {
+    const fitted = fitConnections(config, this.#options.descriptorLimit);
+    return { ...fitted, config: withStickySecrets(fitted.config) };
   }
 }
 

@@ -8,6 +8,7 @@
  * fails  the new one ends, says `failed` or is not ready in time: the old one goes on as if nothing had been
  */
 import type { BoundAddress } from "../control/listener-sockets.ts";
+import type { SavedLists } from "../discovery/discoverer.ts";
 import { BLOCKS } from "../observe/metrics.table.ts";
 import type { SavedSeries } from "../observe/series.ts";
 import {
@@ -47,6 +48,8 @@ export interface HandoverState {
   readonly startedAtMs: number;
   /** Port of the admin listener, for a configuration that leaves it to the kernel. */
   readonly adminPort: number | undefined;
+  /** Endpoints that sources named, by upstream: one of them may be silent now. */
+  readonly discovered?: SavedLists;
 }
 
 type ToNew = { readonly kind: "handover"; readonly state: HandoverState };

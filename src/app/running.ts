@@ -15,6 +15,8 @@ import { ListenerSockets } from "../control/listener-sockets.ts";
 import { Resolver } from "../control/resolver.ts";
 import { RowPool } from "../control/row-pool.ts";
 import { zeroGauges } from "../control/series-keys.ts";
+import { Discoverer, type SavedLists } from "../discovery/discoverer.ts";
+import { makeSource } from "../discovery/sources.ts";
 import { exposition, processMetrics } from "../observe/registry.ts";
 import { SeriesTable } from "../observe/series.ts";
 import { NameLookup } from "../transport/dns.ts";
@@ -62,6 +64,7 @@ export class Running {
   readonly series: SeriesTable;
   readonly sockets: ListenerSockets;
   readonly resolver: Resolver;
+  readonly discoverer: Discoverer;
   readonly workers: Workers;
   readonly certificates: Certificates;
   readonly acme: CertificateKeeper;
@@ -95,6 +98,7 @@ export class Running {
       after: startTimer,
       random: Math.random,
     });
+    this.discoverer = makeDiscoverer(names, log, inheritance?.state.discovered);
     this.certificates = new Certificates({ log, send: () => this.workers.setMaterials() });
     const { board: materials } = this.certificates;
     this.acme = new CertificateKeeper({ board: materials, log });
@@ -162,6 +166,7 @@ export class Running {
   release(isHandedOver: boolean): void {
     this.checks.stop();
     this.resolver.stop();
+    this.discoverer.stop();
     this.certificates.stop();
     this.acme.stop();
     this.workers.kill();
@@ -184,6 +189,7 @@ export class Running {
       restarts: this.workers.restarts(),
       startedAtMs: this.startedAtMs,
       adminPort,
+      discovered: this.discoverer.save(),
     };
   }
 
@@ -242,6 +248,17 @@ export class Running {
   #rows(): Float64Array[] {
     return Array.from({ length: this.rows.used }, (_, row) => this.#row(row));
   }
+}
+
+function makeDiscoverer(names: NameLookup, log: Log, saved: SavedLists | undefined): Discoverer {
+  return new Discoverer({
+    makeSource: (config, isSecure) => makeSource(config, isSecure, names),
+    log,
+    after: startTimer,
+    random: Math.random,
+    nowMs: Date.now,
+    saved,
+  });
 }
 
 function startTimer(delayMs: number, run: () => void): () => void {

@@ -234,7 +234,10 @@ export class Discoverer {
   #miss(followed: Followed, text: string): number {
     const { upstream, source, endpoints, intervalMs, lastError } = followed;
     if (text !== lastError) {
-      const kept = endpoints.length === 0 ? "it has no endpoints" : `its ${countText(endpoints.length)} stay`;
+      const kept =
+        endpoints.length === 0
+          ? "it has no endpoints"
+          : `${countText(endpoints.length)} found before ${endpoints.length === 1 ? "stays" : "stay"}`;
       this.#log("warn", upstream, `${source.name}: ${text}; ${kept}`);
     }
     followed.lastError = text;
