@@ -147,6 +147,7 @@ class Control {
     this.#logProblems(found);
     if (hasError(found)) return EXIT_FAILED;
     this.#state = "running";
+    running.checks.begin();
     this.#configVersion = (inheritance?.state.configVersion ?? 0) + 1;
     this.#configSource = file;
     this.#log("info", "control", `weir ${PROGRAM} is ready: ${describe(config, running)}`);

@@ -53,7 +53,7 @@ export function runCommand(
       killGroup(child);
       finish(failed("check_timeout", `${program} did not end in ${spanText(timeoutMs)}`));
     }, timeoutMs);
-    child.once("error", (error) => finish(failed("check_command", startText(program, error))));
+    child.on("error", (error) => finish(failed("check_command", startText(program, error))));
     child.once("close", (code, name) => finish(judge(program, code ?? name ?? "", said())));
     child.once("exit", (code, name) => {
       setTimeout(() => finish(judge(program, code ?? name ?? "", said())), LAST_WORDS_MS);

@@ -25,6 +25,8 @@ class Day {
   readonly underWay = new Map<string, number>();
   mostUnderWay = 0;
   calledOff = 0;
+  /** There are no workers yet. */
+  isWaiting = false;
   answer: (plan: CheckPlan) => CheckOutcome | Promise<CheckOutcome> = () => FINE;
   takesMs = 5;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -61,6 +63,7 @@ class Day {
     this.series.allocate(keys);
     this.board.adopt(this.series.slots(), upstreams);
     this.keeper.keep({ upstreams });
+    if (!this.isWaiting) this.keeper.begin();
   }
 
   #after(delayMs: number, run: () => void): () => void {
@@ -136,6 +139,18 @@ test("with `initial: down` an endpoint waits for its first answer, which brings 
   expect([day.state()?.state, day.state()?.reason]).toEqual(["down", "check_initial"]);
   await day.pass(1100);
   expect([day.state()?.state, day.state()?.reason]).toEqual(["up", "check_passed"]);
+});
+
+test("before there are workers nothing is asked, but what waits for its first answer is down already", async () => {
+  const day = new Day();
+  day.isWaiting = true;
+  day.keep(upstream({ initial: "down" }, ["10.0.0.1:80", "10.0.0.2:80"]));
+  day.keep(upstream({ initial: "down" }));
+  await day.pass(5000);
+  expect([day.state()?.state, day.asked.length]).toEqual(["down", 0]);
+  day.keeper.begin();
+  await day.pass(1100);
+  expect([day.state()?.state, day.timesOf("10.0.0.2:80").length]).toEqual(["up", 0]);
 });
 
 test("`fall` failures take it out and `rise` successes bring it back, at the fast interval", async () => {

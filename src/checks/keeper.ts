@@ -32,12 +32,17 @@ export class CheckKeeper {
   readonly #services: SubjectServices;
   #kept = new Map<string, Kept>();
   #isFirst = true;
+  /** Those that wait for `begin`; undefined once it was called. */
+  #early: Subject[] | undefined = [];
 
   constructor(options: CheckKeeperOptions) {
     this.#services = { ...options, turns: new Turns(MAX_AT_ONCE) };
   }
 
-  /** Checks what this configuration says from now on. The board has adopted it. */
+  /**
+   * Checks what this configuration says from now on; the board has adopted it. Before `begin` nothing is asked, but an
+   * endpoint that is to wait for its first answer waits already.
+   */
   keep(config: Pick<Config, "upstreams">): void {
     const before = this.#kept;
     this.#kept = new Map();
@@ -56,7 +61,15 @@ export class CheckKeeper {
     }
     this.#isFirst = false;
     for (const { subject } of before.values()) subject.stop();
-    this.#startAll(fresh);
+    if (this.#early === undefined) this.#startAll(fresh);
+    else this.#early = [...this.#early, ...fresh];
+  }
+
+  /** Everything that checks need is there, and there are workers to check for. */
+  begin(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    this.#startAll(early);
   }
 
   #startAll(fresh: readonly Subject[]): void {

@@ -47,7 +47,8 @@ export class Subject {
   readonly #services: SubjectServices;
   #state: CheckState;
   #told: string | undefined;
-  #agentTold: AgentAnswer | undefined;
+  /** What the agent asked for last; undefined = nothing yet. */
+  #shareTold: number | undefined;
   #stopTimer = (): void => {};
   #controller: AbortController | undefined;
   #isStopped = false;
@@ -78,6 +79,7 @@ export class Subject {
   }
 
   start(first: FirstCheck): void {
+    if (this.#isStopped) return;
     const { nowMs } = this.#services;
     const startMs = nowMs();
     this.#schedule(firstCheckAtMs(startMs, rulesOf(this.plan.active), first) - startMs);
@@ -139,9 +141,10 @@ export class Subject {
   }
 
   #obey(agent: AgentAnswer, detail: string): void {
-    const told = this.#agentTold;
-    if (told?.wish === agent.wish && told.share === agent.share) return;
-    this.#agentTold = agent;
+    const { upstream, endpoint } = this.plan;
+    const standing = this.#services.board.state(upstream.name, endpoint.name);
+    if (standing?.agent === agent.wish && this.#shareTold === agent.share) return;
+    this.#shareTold = agent.share;
     tellAgent(this.#services.board, this.plan, agent, detail);
   }
 }

@@ -2,8 +2,11 @@
  * Active checks in the real program: asked once for all workers, obeyed by all of them, and kept over reload and upgrade.
  */
 import { afterEach, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { testAuthority } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Origin, perRequest, response } from "../support/origin.ts";
@@ -180,6 +183,19 @@ test("an agent drains its endpoint, and brings it back", async () => {
   await eventually(async () => (await get(weir)) === "one", WAIT_MS, "the endpoint to serve again");
 });
 
+test("a command gets none of our sockets and files", async () => {
+  const one = await Endpoint.start("one");
+  const files = join(mkdtempSync(join(tmpdir(), "weir-checks-")), "files");
+  stage.after(() => rmSync(dirname(files), { recursive: true }));
+  const command = `["/bin/sh", "-c", "ls -l /proc/self/fd > ${files}.new && mv ${files}.new ${files}"]`;
+  await stage.weir(yaml([one.address], `type: command, command: ${command}`));
+  await eventually(() => existsSync(files), WAIT_MS, "the command to run");
+  const open = readFileSync(files, "utf8").match(/ \d+ -> .*/g) ?? [];
+  // standard streams, and the folder that is being listed
+  expect(open.map((line) => line.split(" ")[1])).toEqual(["0", "1", "2", "3"]);
+  expect(open[3]).toContain("/proc/");
+});
+
 test("https: the upstream's own authority is trusted by its checks too", async () => {
   const ca = await testAuthority();
   const { cert, key } = await ca.issue({ names: ["good.test"] });
@@ -198,6 +214,7 @@ upstreams:
 `;
   const weir = await stage.weir(config("good.test"), { files: { "ca.pem": ca.caPem } });
   await said(weir, `app ${address} is up, was down: passed its checks: HTTP 200`);
+  expect(metric(await weir.metrics(), "weir_upstream_checks_total", { result: "failed" })).toBe(0);
   expect(await weir.reload(config("other.test"))).toBe(true);
   await said(weir, `app ${address} is down, was up: checks fail in the TLS handshake`);
 });
