@@ -198,6 +198,7 @@ class Control {
       log,
       isTakeover: inheritance !== undefined,
       openAdmin: (config, file) => door.open(config.admin, file),
+      makeRoom: (configs) => running.makeRoom(configs),
       followEndpoints: (config) => running.followEndpoints(config),
     });
     return running;
@@ -271,7 +272,7 @@ class Control {
       if (this.#state !== "running") return;
       const error = await this.#deployer?.renewEndpoints().catch(messageOf);
       if (error === undefined) return;
-      this.#log("error", "discovery", `endpoints that were found cannot be used, those before stay: ${error}`);
+      this.#log("error", "discovery", `what was found cannot be used, the endpoints before stay: ${error}`);
       setTimeout(() => void this.renewEndpoints(), RENEWAL_RETRY_MS).unref();
     });
     return this.#queuedRenewal;

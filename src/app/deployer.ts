@@ -42,6 +42,8 @@ export interface DeployerOptions {
   readonly openAdmin: (config: Config, file: string) => Promise<Problem | undefined>;
   /** What is known about endpoints is for those of this configuration from now on. */
   readonly followEndpoints: (config: Config) => void;
+  /** Gives the counters of endpoints that are long gone back; none of those that the configurations name. */
+  readonly makeRoom: (configs: readonly Config[]) => void;
 }
 
 /** Long enough for a name server that answers, too short to make a restart look like an outage. */
@@ -95,6 +97,7 @@ export class Deployer {
     const config = withDiscovered(written, discoverer.lists(written.upstreams));
     if (hasSameEndpoints(config, before)) return undefined;
     const known = await this.#resolve(config);
+    this.#options.makeRoom([before, config]);
     const deployment: Deployment = {
       ...deployed,
       version: ++this.#tries,
@@ -198,6 +201,7 @@ export class Deployer {
     const { series, log } = this.#options;
     const fitted = this.#forWorkers(config);
     if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
+    this.#options.makeRoom(this.#config === undefined ? [config] : [this.#config, config]);
     return {
       version: ++this.#tries,
       config: fitted.config,

@@ -3,8 +3,9 @@
  *
  * why    workers find a counter by number, people by name; a name keeps its number for the life of the zone,
  *        so that a reload resets nothing and never shows one route's numbers under the name of another
- * rule   a block is never moved and never given back: an exchange that began before a reload may still count
- *        in it. When the row is full, further names of a kind share that kind's series `other`.
+ * rule   a block is never moved: an exchange that began before a reload may still count in it. One of a name that has
+ *        long been gone is given back by who knows that nobody counts in it (control/series-room.ts). When the row is
+ *        full, further names of a kind share that kind's series `other`.
  */
 import { BLOCKS, type BlockKind } from "./metrics.table.ts";
 
@@ -67,6 +68,8 @@ export interface SavedSeries {
   readonly capacity: number;
   readonly next: number;
   readonly slots: SlotMap;
+  /** Blocks that were given back, by kind. */
+  readonly free?: Readonly<Partial<Record<BlockKind, readonly number[]>>>;
 }
 
 /** The shared blocks stand at the start of the row, so that there is always room for them. */
@@ -83,6 +86,10 @@ export class SeriesTable {
   readonly #own: Map<string, number>;
   /** Names of the newest allocation that had to share; kept for no longer, so that they cannot pile up. */
   #sharing = new Map<string, number>();
+  /** Names that the newest allocation does not have, those that went first in front. */
+  readonly #gone = new Set<string>();
+  /** Zeroed blocks that were given back. */
+  readonly #free = new Map<BlockKind, number[]>();
   #next: number;
 
   /** `capacity`: slots in a row. */
@@ -97,6 +104,7 @@ export class SeriesTable {
   static restore(saved: SavedSeries): SeriesTable {
     const table = new SeriesTable(saved.capacity);
     for (const [key, slot] of Object.entries(saved.slots)) table.#own.set(key, slot);
+    for (const kind of KINDS) table.#free.set(kind, [...(saved.free?.[kind] ?? [])]);
     table.#next = saved.next;
     return table;
   }
@@ -113,7 +121,33 @@ export class SeriesTable {
       const shared = sharedKey(kindOf(key));
       wanted.set(shared, this.#own.get(shared) as number);
     }
+    this.#noteGone(wanted);
     return Object.fromEntries(wanted);
+  }
+
+  #noteGone(wanted: ReadonlyMap<string, number>): void {
+    for (const key of this.#own.keys()) {
+      if (wanted.has(key)) this.#gone.delete(key);
+      else if (!this.#gone.has(key) && key !== sharedKey(kindOf(key))) this.#gone.add(key);
+    }
+  }
+
+  /** Names of a kind that are no longer configured and still have their block, those that went first in front. */
+  gone(kind: BlockKind): readonly string[] {
+    return [...this.#gone].filter((key) => key.startsWith(`${kind}:`));
+  }
+
+  /** Gives the block of a name that is gone back. The caller has set it to 0 in every row: nobody counts in it. */
+  release(key: string): void {
+    const slot = this.#own.get(key);
+    if (slot === undefined || !this.#gone.delete(key)) return;
+    this.#own.delete(key);
+    const kind = kindOf(key);
+    this.#free.set(kind, [...(this.#free.get(kind) ?? []), slot]);
+  }
+
+  slotOf(key: string): number | undefined {
+    return this.#own.get(key);
   }
 
   /** Every series so far, those no longer configured too. */
@@ -127,12 +161,18 @@ export class SeriesTable {
   }
 
   save(): SavedSeries {
-    return { capacity: this.#capacity, next: this.#next, slots: Object.fromEntries(this.#own) };
+    const [slots, free] = [Object.fromEntries(this.#own), Object.fromEntries(this.#free)];
+    return { capacity: this.#capacity, next: this.#next, slots, free };
   }
 
   #add(key: string): number {
     const kind = kindOf(key);
     const shared = sharedKey(kind);
+    const free = key === shared ? undefined : this.#free.get(kind)?.pop();
+    if (free !== undefined) {
+      this.#own.set(key, free);
+      return free;
+    }
     const isFull = this.#next + BLOCKS[kind].slots > this.#capacity;
     if (!isFull && key !== shared) {
       const slot = this.#next;
