@@ -7,6 +7,7 @@
  *        the descriptors; new: `ready` once its workers accept; old: drains and exits
  * fails  the new one ends, says `failed` or is not ready in time: the old one goes on as if nothing had been
  */
+import type { SavedStanding } from "../control/endpoint-board.ts";
 import type { BoundAddress } from "../control/listener-sockets.ts";
 import type { SavedLists } from "../discovery/discoverer.ts";
 import { BLOCKS } from "../observe/metrics.table.ts";
@@ -46,6 +47,8 @@ export interface HandoverState {
   /** Restarts by worker slot. */
   readonly restarts: readonly number[];
   readonly startedAtMs: number;
+  /** What people have set at endpoints: needed only by a version that cannot take the zone over. */
+  readonly standings?: readonly SavedStanding[];
   /** Port of the admin listener, for a configuration that leaves it to the kernel. */
   readonly adminPort: number | undefined;
   /** Endpoints that sources named, by upstream: one of them may be silent now. */

@@ -9,13 +9,12 @@ import type { ReloadAnswer, Status } from "../admin/status.ts";
 import type { CheckKeeper } from "../checks/keeper.ts";
 import type { Config } from "../config/config.ts";
 import { Ejections } from "../control/ejections.ts";
-import { EndpointBoard } from "../control/endpoint-board.ts";
+import { EndpointBoard, type SavedStanding } from "../control/endpoint-board.ts";
 import { ForeignRows } from "../control/foreign-rows.ts";
 import { ListenerSockets } from "../control/listener-sockets.ts";
 import { Resolver } from "../control/resolver.ts";
 import { RowPool } from "../control/row-pool.ts";
 import { zeroGauges } from "../control/series-keys.ts";
-import { makeRoom } from "../control/series-room.ts";
 import { Discoverer, type SavedLists } from "../discovery/discoverer.ts";
 import { makeSource } from "../discovery/sources.ts";
 import { exposition, processMetrics } from "../observe/registry.ts";
@@ -40,6 +39,8 @@ import { Workers } from "./workers.ts";
 export const PROGRAM = program.version;
 /** Four tidyings a second, one comparison of endpoints. */
 const TIDYINGS_A_LOOK = 4;
+/** Less is a clock that is being adjusted, and no matter. */
+const MIN_CLOCK_STEP_MS = 1000;
 
 /** What changes while we run, told by `Control`. */
 export interface RunningFacts {
@@ -75,11 +76,16 @@ export class Running {
   readonly ejections: Ejections;
   readonly checks: CheckKeeper;
   readonly startedAtMs: number;
+  /** What people had set, until it is set again: the zone that held it could not be taken over. */
+  readonly #lostStandings: SavedStanding[] = [];
   #tidyings = 0;
+  /** ms since the epoch at monotonic 0. */
+  #epochMs = Date.now() - performance.now();
   /** Views of the rows that were used, made anew when there are more or longer ones. */
   #views: readonly Float64Array[] = [];
 
   constructor({ log, identity, workerFile: file, inheritance }: RunningOptions) {
+    if (inheritance?.zone === undefined) this.#lostStandings.push(...(inheritance?.state.standings ?? []));
     const state = inheritance?.zone === undefined ? undefined : inheritance.state;
     const zone = inheritance?.zone ?? Zone.create();
     const rows = new RowPool(CONTROL_ROW, state?.rowsUsed, state?.rowsTaken);
@@ -140,15 +146,27 @@ export class Running {
   /** Looks after what an older generation left, and after what time changes. */
   tidy(): void {
     for (const row of this.foreign.look()) zeroGauges(this.#row(row), this.series.slots());
+    this.#lookAtClock();
     this.board.look();
     this.#tidyings++;
     if (this.#tidyings % TIDYINGS_A_LOOK === 0) this.ejections.look();
+  }
+
+  /** Ejections end by the wall clock, since processes share it: when it is set, they are moved with it. */
+  #lookAtClock(): void {
+    const epochMs = Date.now() - performance.now();
+    const stepMs = epochMs - this.#epochMs;
+    this.#epochMs = epochMs;
+    if (Math.abs(stepMs) < MIN_CLOCK_STEP_MS) return;
+    this.board.shiftClock(stepMs);
+    this.ejections.shiftClock(stepMs);
   }
 
   /** A configuration is in force. */
   followEndpoints({ upstreams }: Config): void {
     const slots = this.series.slots();
     this.board.adopt(slots, upstreams);
+    this.board.restore(this.#lostStandings.splice(0));
     this.ejections.adopt(slots, upstreams);
     this.checks.keep({ upstreams });
   }
@@ -161,11 +179,6 @@ export class Running {
 
   #row(row: number): Float64Array {
     return this.zone.row(row, this.series.used);
-  }
-
-  /** Gives the counters of endpoints that are long gone back. in  the configurations that workers may run */
-  makeRoom(configs: readonly Config[]): void {
-    makeRoom(this.series, this.#rows(), configs);
   }
 
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
@@ -194,6 +207,7 @@ export class Running {
       reloadsFailed,
       restarts: this.workers.restarts(),
       startedAtMs: this.startedAtMs,
+      standings: this.board.save(),
       adminPort,
       discovered: this.discoverer.save(),
     };
