@@ -15,6 +15,7 @@ import { ListenerSockets } from "../control/listener-sockets.ts";
 import { Resolver } from "../control/resolver.ts";
 import { RowPool } from "../control/row-pool.ts";
 import { zeroGauges } from "../control/series-keys.ts";
+import { makeRoom } from "../control/series-room.ts";
 import { Discoverer, type SavedLists } from "../discovery/discoverer.ts";
 import { makeSource } from "../discovery/sources.ts";
 import { exposition, processMetrics } from "../observe/registry.ts";
@@ -179,6 +180,11 @@ export class Running {
 
   #row(row: number): Float64Array {
     return this.zone.row(row, this.series.used);
+  }
+
+  /** Gives the counters of endpoints that are long gone back. in  the configurations that workers may run */
+  makeRoom(configs: readonly Config[]): void {
+    makeRoom(this.series, this.#rows(), configs);
   }
 
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
