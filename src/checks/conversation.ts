@@ -89,7 +89,7 @@ class Conversation {
       "unix" in address ? connect({ path: address.unix }) : connect({ host: address.ip, port: address.port });
     this.#raw = raw;
     this.#listen(raw);
-    raw.once("connect", () => this.#connected(raw));
+    raw.once("connect", () => this.#guard(() => this.#connected(raw)));
   }
 
   #connected(raw: Socket): void {
@@ -113,7 +113,9 @@ class Conversation {
       ...(serverName === "" ? {} : { servername: serverName }),
     });
     this.#listen(secured);
-    secured.once("secureConnect", () => this.#begin(secured, secured.alpnProtocol || ""));
+    secured.once("secureConnect", () => {
+      this.#guard(() => this.#begin(secured, secured.alpnProtocol || ""));
+    });
   }
 
   #listen(socket: Socket): void {
@@ -126,7 +128,7 @@ class Conversation {
     if (this.#stage === "over") return;
     this.#stage = "talking";
     socket.on("data", (bytes: Buffer) => {
-      if (this.#stage === "talking") this.#take(this.#talk.hear(bytes));
+      if (this.#stage === "talking") this.#guard(() => this.#take(this.#talk.hear(bytes)));
     });
     socket.on("end", () => this.#ended(socket, false));
     this.#take(this.#talk.begin((bytes) => this.#say(socket, bytes), protocol));
@@ -134,6 +136,15 @@ class Conversation {
 
   #say(socket: Socket, bytes: Uint8Array): void {
     if (!socket.destroyed) socket.write(bytes);
+  }
+
+  /** Runs what a socket has called for: a defect there must not end this process, which all workers hang on. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (defect) {
+      this.#finish(failed("check_failed", `a defect of Weir: ${String(defect)}`));
+    }
   }
 
   #take(outcome: CheckOutcome | undefined): void {
@@ -152,7 +163,7 @@ class Conversation {
     if (this.#stage === "connecting") this.#finish(failed("check_connect", "connection closed"));
     else if (this.#stage === "securing") {
       this.#finish(failed("check_tls", "the endpoint closed the connection during the TLS handshake"));
-    } else if (socket === this.#socket) this.#finish(this.#talk.end(isReset));
+    } else if (socket === this.#socket) this.#guard(() => this.#finish(this.#talk.end(isReset)));
   }
 
   #late(timeoutMs: number): CheckOutcome {

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { Server as GrpcServer, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { Asker } from "../../src/checks/asker.ts";
+import { converse, type Talk } from "../../src/checks/conversation.ts";
 import type { CheckOutcome } from "../../src/checks/outcome.ts";
 import type { ActiveHealthConfig, UpstreamConfig } from "../../src/config/config.ts";
 import { openBlackhole } from "../support/blackhole.ts";
@@ -259,6 +260,27 @@ test("a check that nobody waits for any more is called off", async () => {
   expect((await asked).text).toBe("called off");
   await eventually(() => silent.connections[0]?.isClosed === true);
 });
+
+for (const when of ["begin", "hear", "end"] as const) {
+  test(`a defect of ours in ${when} is a check that fails, and nothing else`, async () => {
+    const { port } = await stage.origin((connection) => {
+      connection.write("x");
+      connection.end();
+    });
+    const boom = (): never => {
+      throw new Error("boom");
+    };
+    const talk: Talk = {
+      begin: (say) => (when === "begin" ? boom() : void say(Buffer.from("x"))),
+      hear: () => (when === "hear" ? boom() : undefined),
+      end: boom,
+    };
+    const link = { address: { ip: "127.0.0.1", port }, tls: undefined, protocols: [], preface: undefined };
+    const { signal } = new AbortController();
+    const outcome = await converse(link, talk, { timeoutMs: 5000, signal });
+    expect(told(outcome)).toEqual([false, "check_failed", "a defect of Weir: Error: boom"]);
+  });
+}
 
 // tls
 
