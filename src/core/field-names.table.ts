@@ -22,6 +22,7 @@ const NAMES = [
   "set-cookie", "cache-control", "vary", "authorization", "user-agent", "referer", "origin",
   "retry-after", "sec-websocket-key", "sec-websocket-accept", "sec-websocket-version",
   "x-forwarded-server", "x-forwarded-prefix", "age", "expires", "strict-transport-security", "grpc-timeout",
+  "x-request-timeout",
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];
