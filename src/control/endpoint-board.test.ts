@@ -198,6 +198,14 @@ test("a process that takes over clears what is of endpoints that are gone once t
   expect(next.state("e2")).toBe("warming");
 });
 
+test("an endpoint that is given the series of another begins anew", () => {
+  const { board, memory, state } = makeBoard();
+  board.adopt(SLOTS, [upstreamOf(2)]);
+  memory[300 + BOARD.operator] = 2;
+  board.adopt(SLOTS, [upstreamOf(3)]);
+  expect(state("e2")).toBe("warming");
+});
+
 test("an upstream without active checks forgets what they found", () => {
   const active = { rise: 2 } as UpstreamConfig["health"]["active"];
   const { board, state } = makeBoard();

@@ -184,6 +184,8 @@ export class EndpointBoard {
   }
 
   #newPlace(upstream: string, endpoint: string, slot: number): Place {
+    // the words may be those of an endpoint that had this series before
+    if (this.#hasAdopted) this.#row.fill(0, slot, slot + BOARD_WORDS);
     const told = { reason: reasonOf(this.#word(slot, "reason")), detail: "" };
     return {
       upstream,
