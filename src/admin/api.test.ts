@@ -6,7 +6,7 @@ import { eventually } from "../../tests/support/eventually.ts";
 import { SAMPLE_STATUS } from "../../tests/support/sample-status.ts";
 import type { Address } from "../core/address.ts";
 import { type AdminServer, startAdmin } from "./api.ts";
-import type { AdminHooks, ReloadAnswer } from "./status.ts";
+import type { AdminHooks, EndpointWish, ReloadAnswer } from "./status.ts";
 
 const LOCAL: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 const TOKEN = "correct horse";
@@ -18,7 +18,21 @@ const state = {
   reloads: 0,
   metrics: "# HELP a b\n",
   defects: [] as unknown[],
+  wishes: [] as [upstream: string, endpoint: string, wish: EndpointWish][],
 };
+const [SAMPLE_UPSTREAM] = SAMPLE_STATUS.upstreams;
+const SAMPLE_ENDPOINT = SAMPLE_UPSTREAM?.endpoints[0] as NonNullable<
+  (typeof SAMPLE_STATUS.upstreams)[number]["endpoints"][number]
+>;
+const EVENT = {
+  at: "2026-02-01T00:00:00.000Z",
+  upstream: "app",
+  endpoint: "app.internal:3000",
+  from: "up",
+  to: "down",
+  reason: "check_status",
+  why: "checks get an unexpected status: HTTP 503",
+} as const;
 const reloadAnswer = (): ReloadAnswer => ({
   applied: state.isApplied,
   configVersion: 4,
@@ -32,6 +46,12 @@ const hooks: AdminHooks = {
   reload: () => {
     state.reloads++;
     return Promise.resolve(reloadAnswer());
+  },
+  live: () => ({ ...SAMPLE_STATUS, configVersion: 99 }),
+  events: () => [EVENT],
+  changeEndpoint: (upstream, endpoint, wish) => {
+    state.wishes.push([upstream, endpoint, wish]);
+    return SAMPLE_ENDPOINT;
   },
 };
 
@@ -128,6 +148,80 @@ describe("what is answered", () => {
       expect(answer.headers.get(name)).toBe(value);
     }
     expect(await answer.text()).toStartWith("<!doctype html>");
+  });
+});
+
+describe("endpoints", () => {
+  const HOST = "app.internal:3000";
+  const pathOf = (upstream: string, endpoint: string) =>
+    `/api/v1/upstreams/${encodeURIComponent(upstream)}/endpoints/${encodeURIComponent(endpoint)}`;
+  const set = (path: string, body: string, server = open) => ask(path, { method: "POST", body }, server);
+
+  test("/api/v1/upstreams, /events and /live show what is there", async () => {
+    expect(await (await ask("/api/v1/upstreams")).json()).toEqual({ upstreams: SAMPLE_STATUS.upstreams });
+    expect(await (await ask("/api/v1/events")).json()).toEqual({ events: [EVENT] });
+    expect(await (await ask("/api/v1/live")).json()).toMatchObject({ configVersion: 99 });
+  });
+
+  test("a wish is handed on, and the endpoint as it is then is the answer", async () => {
+    const wish = { state: "drain", weight: 3, note: "new disk" } as const;
+    const answer = await set(pathOf("app", HOST), JSON.stringify(wish));
+    expect([answer.status, await answer.json()]).toEqual([200, { upstream: "app", ...SAMPLE_ENDPOINT }]);
+    expect(state.wishes.at(-1)).toEqual(["app", HOST, wish]);
+    expect((await set(pathOf("app", HOST), '{"weight":"configured"}')).status).toBe(200);
+  });
+
+  const endpoint = pathOf("app", HOST);
+  const rows: [what: string, path: string, body: string, status: number, error: string][] = [
+    ["an unknown upstream", pathOf("ap", HOST), '{"state":"up"}', 404, 'did you mean "app"?'],
+    [
+      "an unknown endpoint",
+      pathOf("app", "app.internal:3001"),
+      '{"state":"up"}',
+      404,
+      `did you mean "${HOST}"?`,
+    ],
+    ["a name far from all", pathOf("app", "192.0.2.1:1"), '{"state":"up"}', 404, `there is ${HOST}`],
+    [
+      "a name that is not percent-encoded",
+      "/api/v1/upstreams/app/endpoints/%zz",
+      '{"state":"up"}',
+      400,
+      "percent",
+    ],
+    ["no body", endpoint, "", 400, "not JSON"],
+    ["a list", endpoint, "[]", 400, "not a JSON object"],
+    ["nothing to set", endpoint, '{"note":"x"}', 400, "say what to set"],
+    ["an unknown key", endpoint, '{"sate":"up"}', 400, 'did you mean "state"?'],
+    ["an unknown state", endpoint, '{"state":"drian"}', 400, 'did you mean "drain"?'],
+    ["a state of the wrong type", endpoint, '{"state":["up"]}', 400, "state is one of"],
+    ["a negative weight", endpoint, '{"weight":-1}', 400, "from 0 to 1000"],
+    ["a weight as text", endpoint, '{"weight":"5"}', 400, "from 0 to 1000"],
+    ["a long note", endpoint, `{"state":"up","note":"${"x".repeat(201)}"}`, 400, "at most 200"],
+  ];
+  for (const [what, path, body, status, error] of rows) {
+    test(`${what} is refused and said`, async () => {
+      const before = state.wishes.length;
+      const answer = await set(path, body);
+      expect(answer.status).toBe(status);
+      expect(await answer.json()).toMatchObject({ status, error: expect.stringContaining(error) });
+      expect(state.wishes.length).toBe(before);
+    });
+  }
+
+  test("an endpoint where nothing can be set gives 409", async () => {
+    const server = await start(undefined, LOCAL, { changeEndpoint: () => undefined });
+    expect((await set(endpoint, '{"state":"up"}', server)).status).toBe(409);
+    await server.stop();
+  });
+
+  test("a wish is a change: GET, a page of another site and a missing token are refused", async () => {
+    const before = state.wishes.length;
+    expect((await ask(endpoint)).status).toBe(405);
+    const foreign = { method: "POST", body: '{"state":"drain"}', headers: { Origin: "http://evil.example" } };
+    expect((await ask(endpoint, foreign)).status).toBe(403);
+    expect((await set(endpoint, '{"state":"drain"}', closed)).status).toBe(401);
+    expect(state.wishes.length).toBe(before);
   });
 });
 

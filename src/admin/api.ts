@@ -9,6 +9,7 @@
 import { renameSync, statSync, unlinkSync } from "node:fs";
 import { type Address, formatAddress } from "../core/address.ts";
 import { EXPOSITION_CONTENT_TYPE } from "../observe/registry.ts";
+import { changeEndpoint, ENDPOINT_PATH, isEndpointPath } from "./endpoint-wish.ts";
 import { isLocal, type Refusal, refusalOf } from "./gate.ts";
 import { PAGE_POLICY, renderPage } from "./page.ts";
 import type { AdminHooks } from "./status.ts";
@@ -38,7 +39,7 @@ const IDLE_SEC = 30;
 const RELOAD_SEC = 120;
 const STOP_GRACE_MS = 2000;
 
-type Answer = (hooks: AdminHooks) => Response | Promise<Response>;
+type Answer = (hooks: AdminHooks, request: Request, path: string) => Response | Promise<Response>;
 
 interface Route {
   readonly methods: readonly string[];
@@ -55,8 +56,20 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
   "/metrics": { methods: READ, answer: metrics },
   "/api/v1/status": { methods: READ, answer: (hooks) => json(200, hooks.status()) },
+  "/api/v1/live": { methods: READ, answer: (hooks) => json(200, hooks.live()) },
+  "/api/v1/events": { methods: READ, answer: (hooks) => json(200, { events: hooks.events() }) },
+  "/api/v1/upstreams": {
+    methods: READ,
+    answer: (hooks) => json(200, { upstreams: hooks.status().upstreams }),
+  },
   "/api/v1/reload": { methods: ["POST"], answer: reload },
+  [ENDPOINT_PATH]: { methods: ["POST"], answer: setEndpoint },
 };
+
+function routeOf(path: string): Route | undefined {
+  const name = isEndpointPath(path) ? ENDPOINT_PATH : path;
+  return Object.hasOwn(ROUTES, name) ? ROUTES[name] : undefined;
+}
 
 /** Opens the listener. Rejects with the reason when the address cannot be had. */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
@@ -151,14 +164,14 @@ async function answer(
   const path = pathOf(request);
   const refusal = refusalOf(request, path, options);
   if (refusal !== undefined) return refuse(refusal);
-  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+  const route = routeOf(path);
   if (route === undefined) return problem(404, "no such path");
   if (!route.methods.includes(request.method)) {
     return problem(405, `use ${route.methods.join(" or ")}`, { Allow: route.methods.join(", ") });
   }
   if (route.answer === reload) server.timeout(request, RELOAD_SEC);
   try {
-    return await route.answer(options.hooks);
+    return await route.answer(options.hooks, request, path);
   } catch (error) {
     return defect(error, options);
   }
@@ -173,6 +186,14 @@ function pathOf(request: Request): string {
 async function reload(hooks: AdminHooks): Promise<Response> {
   const result = await hooks.reload();
   return json(result.applied ? 200 : 409, result);
+}
+
+async function setEndpoint(hooks: AdminHooks, request: Request, path: string): Promise<Response> {
+  const body = await request.text().catch(() => "");
+  const answered = changeEndpoint(hooks, path, body);
+  return answered.kind === "changed"
+    ? json(200, answered.endpoint)
+    : problem(answered.status, answered.message);
 }
 
 function metrics(hooks: AdminHooks): Response {

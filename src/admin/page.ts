@@ -23,6 +23,7 @@ const FORMATS = {
   ms: (value: unknown) => (value === 0 ? "–" : Number(value).toFixed(Number(value) < 10 ? 2 : 0)),
   maybe: (value: unknown) => (value ? String(value) : "–"),
   prose: (value: unknown) => (value ? String(value) : "–"),
+  time: (value: unknown) => (value ? String(value).slice(0, 19).replace("T", " ") : "–"),
   day: (value: unknown) => (value ? String(value).slice(0, 10) : "–"),
   mib: (value: unknown) => (Number(value) / 1048576).toFixed(1),
 } as const;
@@ -127,9 +128,17 @@ const ROUTES: readonly Column[] = [
 const ENDPOINTS: readonly Column[] = [
   column("Endpoint", "name", "text"),
   column("Addresses", "addresses", "list"),
+  column("State", "state", "text"),
+  column("Why", "why", "prose"),
+  column("Since (UTC)", "since", "time"),
+  column("Weight", "weight", "count"),
   column("Requests", "requests", "count"),
   column("In flight", "active", "count"),
   column("Errors", "errors", "count"),
+  column("5xx", "errors5xx", "count"),
+  column("p50, ms", "p50Ms", "ms"),
+  column("p95, ms", "p95Ms", "ms"),
+  column("p99, ms", "p99Ms", "ms"),
   column("Connections", "connectionsOpen", "count"),
   column("Idle in pool", "connectionsPooled", "count"),
 ];
@@ -149,8 +158,9 @@ const CERTIFICATES: readonly Column[] = [
 /** The whole document. */
 export function renderPage(status: Status): string {
   const upstreams = status.upstreams.slice(0, MAX_ROWS).map((upstream, index) => {
-    const path = `upstreams.${index}.endpoints`;
-    return table(`Upstream ${upstream.name}`, ENDPOINTS, path, upstream.endpoints);
+    const path = `upstreams.${index}`;
+    const endpoints = table(`Upstream ${upstream.name}`, ENDPOINTS, `${path}.endpoints`, upstream.endpoints);
+    return `${endpoints}\n${waiting(upstream, path)}`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -179,6 +189,18 @@ ${moreThan(status.upstreams.length, "upstreams")}
 </body>
 </html>
 `;
+}
+
+function waiting({ waiting: requests, breakersOpen }: Status["upstreams"][number], path: string): string {
+  const rows = [
+    ["Waiting for a place", "waiting", requests],
+    ["Workers with an open breaker", "breakersOpen", breakersOpen],
+  ] as const;
+  const items = rows.map(([title, key, count]) => {
+    const value = cell("dd", FORMATS.count(count), { path: `${path}.${key}`, format: "count", style: "" });
+    return `<div><dt>${title}</dt>${value}</div>`;
+  });
+  return `<dl>${items.join("")}</dl>`;
 }
 
 function certificates({ certificates: rows }: Status): string {
@@ -244,6 +266,7 @@ const STYLES: Partial<Record<Column["format"], string>> = {
   text: "",
   list: "",
   maybe: "s",
+  time: "s",
   day: "s",
   prose: "w",
 };

@@ -211,6 +211,10 @@ class Control {
       status: () => running.status(this.#facts()),
       metrics: () => running.metrics(this.#facts(), isReady()),
       reload: () => this.reload(),
+      live: () => running.status(this.#facts(), "live"),
+      events: () => running.events(),
+      changeEndpoint: (upstream, endpoint, wish) =>
+        running.changeEndpoint(this.#deployer?.config, { upstream, endpoint }, wish),
     };
   }
 

@@ -5,7 +5,13 @@
  */
 import program from "../../package.json" with { type: "json" };
 import { CertificateKeeper } from "../acme/keeper.ts";
-import type { ReloadAnswer, Status } from "../admin/status.ts";
+import type {
+  EndpointChangeEvent,
+  EndpointStatus,
+  EndpointWish,
+  ReloadAnswer,
+  Status,
+} from "../admin/status.ts";
 import type { CheckKeeper } from "../checks/keeper.ts";
 import type { Config } from "../config/config.ts";
 import { Ejections } from "../control/ejections.ts";
@@ -25,13 +31,18 @@ import type { Identity } from "../transport/privileges.ts";
 import { CONTROL_ROW, ROW_SLOTS, Zone } from "../zone/zone.ts";
 import { Certificates } from "./certificates.ts";
 import { checkMetrics, makeCheckKeeper } from "./endpoint-checks.ts";
+import { eventRow, setEndpoint, standingMetrics } from "./endpoint-states.ts";
+import { discoveryMetrics, discoveryStatus } from "./discovery-status.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
 import {
   Counted,
   certificateStatus,
+  type Detail,
+  endpointStatus,
   listenerStatus,
   routeStatus,
+  type UpstreamSources,
   upstreamStatus,
   workerStatus,
 } from "./status.ts";
@@ -77,6 +88,7 @@ export class Running {
   readonly ejections: Ejections;
   readonly checks: CheckKeeper;
   readonly startedAtMs: number;
+  readonly #log: Log;
   /** What people had set, until it is set again: the zone that held it could not be taken over. */
   readonly #lostStandings: SavedStanding[] = [];
   #tidyings = 0;
@@ -86,6 +98,7 @@ export class Running {
   #views: readonly Float64Array[] = [];
 
   constructor({ log, identity, workerFile: file, inheritance }: RunningOptions) {
+    this.#log = log;
     if (inheritance?.zone === undefined) this.#lostStandings.push(...(inheritance?.state.standings ?? []));
     const state = inheritance?.zone === undefined ? undefined : inheritance.state;
     const zone = inheritance?.zone ?? Zone.create();
@@ -219,11 +232,12 @@ export class Running {
     };
   }
 
-  status(facts: RunningFacts): Status {
+  status(facts: RunningFacts, detail: Detail = "status"): Status {
     const counted = new Counted(this.#rows(), this.series.slots());
+    const sources = this.#upstreamSources(counted);
     const { config, state, configVersion, configSource, lastReload } = facts;
     const { bound } = this.sockets;
-    const known = this.resolver.addresses();
+    const discovery = this.discoverer.standings().map(discoveryStatus);
     return {
       program: PROGRAM,
       pid: process.pid,
@@ -234,10 +248,34 @@ export class Running {
       lastReload,
       workers: this.workers.facts().map((worker) => workerStatus(worker, counted)),
       listeners: config?.listeners.map(({ name }) => listenerStatus(name, bound, counted)) ?? [],
-      routes: config?.routes.map(({ name }) => routeStatus(name, counted)) ?? [],
-      upstreams: config?.upstreams.map((upstream) => upstreamStatus(upstream, known, counted)) ?? [],
+      routes: config?.routes.map(({ name }) => routeStatus(name, counted, detail)) ?? [],
+      upstreams: config?.upstreams.map((upstream) => upstreamStatus(upstream, sources, detail)) ?? [],
+      ...(discovery.length === 0 ? {} : { discovery }),
       certificates: this.certificates.board.rows().map(certificateStatus),
     };
+  }
+
+  #upstreamSources(counted: Counted): UpstreamSources {
+    const standing = (upstream: string, endpoint: string) => this.board.state(upstream, endpoint);
+    return { counted, addresses: this.resolver.addresses(), standing };
+  }
+
+  /** Latest changes of endpoints' states, the oldest first. */
+  events(): EndpointChangeEvent[] {
+    return this.board.events().map(eventRow);
+  }
+
+  /** Does what a person wants with an endpoint. out  undefined when nothing can be set there */
+  changeEndpoint(
+    config: Config | undefined,
+    name: { readonly upstream: string; readonly endpoint: string },
+    wish: EndpointWish,
+  ): EndpointStatus | undefined {
+    const upstream = config?.upstreams.find((each) => each.name === name.upstream);
+    const endpoint = upstream?.endpoints.find((each) => each.name === name.endpoint);
+    if (endpoint === undefined || !setEndpoint(this.board, name, wish, this.#log)) return undefined;
+    const sources = this.#upstreamSources(new Counted(this.#rows(), this.series.slots()));
+    return endpointStatus(name.upstream, endpoint, sources, "status");
   }
 
   /** Prometheus text, "" when `observe.metrics` is off. */
@@ -259,7 +297,9 @@ export class Running {
       certificateErrors: this.certificates.failures,
       acme: this.acme.counts(),
     });
+    extra.push(...standingMetrics(this.board.standings()));
     extra.push(...checkMetrics(this.checks.counts()));
+    extra.push(...discoveryMetrics(this.discoverer.standings()));
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);
   }

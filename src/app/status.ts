@@ -5,18 +5,29 @@
  */
 import type {
   CertificateStatus,
+  EndpointStatus,
   ListenerStatus,
   RouteStatus,
   UpstreamStatus,
   WorkerStatus,
 } from "../admin/status.ts";
-import type { UpstreamConfig } from "../config/config.ts";
+import type { EndpointConfig, UpstreamConfig } from "../config/config.ts";
+import type { EndpointStanding } from "../control/endpoint-board.ts";
 import type { BoundAddress } from "../control/listener-sockets.ts";
 import type { CertificateRow } from "../control/materials.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
-import { ENDPOINT, HISTOGRAM_SLOTS, LISTENER, ROUTE, WORKER } from "../observe/metrics.table.ts";
+import {
+  ENDPOINT,
+  HISTOGRAM_BUCKETS,
+  HISTOGRAM_SLOTS,
+  LISTENER,
+  ROUTE,
+  UPSTREAM,
+  WORKER,
+} from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey } from "../observe/series.ts";
+import { standingStatus } from "./endpoint-states.ts";
 import type { Addresses } from "./messages.ts";
 import type { WorkerFacts } from "./workers.ts";
 
@@ -74,44 +85,86 @@ export function listenerStatus(
   };
 }
 
-export function routeStatus(name: string, counted: Counted): RouteStatus {
+/** What a status is made for: `live` has the histograms too. */
+export type Detail = "status" | "live";
+
+export function routeStatus(name: string, counted: Counted, detail: Detail): RouteStatus {
   const key = seriesKey("route", name);
   const { status1xx, status2xx, status3xx, status4xx, status5xx } = ROUTE.at;
   const classes = [status1xx, status2xx, status3xx, status4xx, status5xx];
-  const duration = counted.histogram(key, ROUTE.at.duration);
+  const requests = classes.reduce((sum, offset) => sum + counted.sum(key, offset), 0);
   return {
     name,
-    requests: classes.reduce((sum, offset) => sum + counted.sum(key, offset), 0),
+    requests,
     active: counted.sum(key, ROUTE.at.active),
     errors5xx: counted.sum(key, status5xx),
-    p50Ms: inMicros(quantileMs(duration, 0, 0.5)),
-    p95Ms: inMicros(quantileMs(duration, 0, 0.95)),
-    p99Ms: inMicros(quantileMs(duration, 0, 0.99)),
+    ...latencies(requests === 0 ? undefined : counted.histogram(key, ROUTE.at.duration), detail),
   };
+}
+
+type Latencies = Pick<RouteStatus, "p50Ms" | "p95Ms" | "p99Ms" | "buckets">;
+
+function latencies(histogram: Float64Array | undefined, detail: Detail): Latencies {
+  const quantile = (share: number) =>
+    histogram === undefined ? 0 : inMicros(quantileMs(histogram, 0, share));
+  const all = { p50Ms: quantile(0.5), p95Ms: quantile(0.95), p99Ms: quantile(0.99) };
+  return detail === "status" ? all : { ...all, buckets: sparse(histogram ?? new Float64Array()) };
+}
+
+/** Bucket, count, bucket, count … of those that have any. */
+function sparse(histogram: Float64Array): number[] {
+  const pairs: number[] = [];
+  for (const [bucket, count] of histogram.subarray(0, HISTOGRAM_BUCKETS).entries()) {
+    if (count > 0) pairs.push(bucket, count);
+  }
+  return pairs;
 }
 
 /** To whole microseconds: a histogram knows no more, and a reader wants no more. */
 const inMicros = (ms: number) => Math.round(ms * 1000) / 1000;
 
+export interface UpstreamSources {
+  readonly counted: Counted;
+  readonly addresses: Addresses;
+  readonly standing: (upstream: string, endpoint: string) => EndpointStanding | undefined;
+}
+
 export function upstreamStatus(
-  upstream: UpstreamConfig,
-  addresses: Addresses,
-  counted: Counted,
+  { name, endpoints }: UpstreamConfig,
+  sources: UpstreamSources,
+  detail: Detail,
 ): UpstreamStatus {
-  const endpoints = upstream.endpoints.map(({ name, address }) => {
-    const key = seriesKey("endpoint", upstream.name, name);
-    const { at } = ENDPOINT;
-    return {
-      name,
-      addresses: addressesOf(address, addresses),
-      requests: counted.sum(key, at.requests),
-      active: counted.sum(key, at.active),
-      errors: counted.sum(key, at.errors) + counted.sum(key, at.connectErrors),
-      connectionsOpen: counted.sum(key, at.open),
-      connectionsPooled: counted.sum(key, at.pooled),
-    };
-  });
-  return { name: upstream.name, endpoints };
+  const key = seriesKey("upstream", name);
+  return {
+    name,
+    waiting: sources.counted.sum(key, UPSTREAM.at.waiting),
+    breakersOpen: sources.counted.sum(key, UPSTREAM.at.breakersOpen),
+    endpoints: endpoints.map((endpoint) => endpointStatus(name, endpoint, sources, detail)),
+  };
+}
+
+export function endpointStatus(
+  upstream: string,
+  endpoint: EndpointConfig,
+  { counted, addresses, standing }: UpstreamSources,
+  detail: Detail,
+): EndpointStatus {
+  const { name, address } = endpoint;
+  const key = seriesKey("endpoint", upstream, name);
+  const { at } = ENDPOINT;
+  const requests = counted.sum(key, at.requests);
+  return {
+    name,
+    addresses: addressesOf(address, addresses),
+    ...standingStatus(standing(upstream, name), endpoint),
+    requests,
+    active: counted.sum(key, at.active),
+    errors: counted.sum(key, at.errors) + counted.sum(key, at.connectErrors),
+    errors5xx: counted.sum(key, at.status5xx),
+    connectionsOpen: counted.sum(key, at.open),
+    connectionsPooled: counted.sum(key, at.pooled),
+    ...latencies(requests === 0 ? undefined : counted.histogram(key, at.firstByte), detail),
+  };
 }
 
 export function certificateStatus({ listener, offer, facts, isDefault }: CertificateRow): CertificateStatus {

@@ -17,6 +17,8 @@ export interface AdminTarget {
 export interface AdminCall {
   readonly method: "GET" | "POST";
   readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
   readonly timeoutMs: number;
 }
 
@@ -56,8 +58,10 @@ export async function callAdmin(target: AdminTarget, call: AdminCall): Promise<A
 }
 
 function send(address: Address, token: string | undefined, call: AdminCall): Promise<IncomingMessage> {
+  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const headers = {
     accept: "application/json",
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     ...(address.kind === "unix" ? { host: "localhost" } : {}),
   };
@@ -68,7 +72,7 @@ function send(address: Address, token: string | undefined, call: AdminCall): Pro
     const sent = request({ ...where, method: call.method, path: call.path, headers, signal, agent: false });
     sent.on("response", resolve);
     sent.on("error", reject);
-    sent.end();
+    sent.end(body);
   });
 }
 

@@ -12,14 +12,17 @@ import { parseArguments, type UsageError, usageError } from "./arguments.ts";
 import { checkCommand } from "./check.ts";
 import { type Command, columns, EXIT_FAILED, EXIT_OK, EXIT_USAGE, HELP_OPTION, helpPage } from "./command.ts";
 import { demoCommand } from "./demo.ts";
+import { eventsCommand } from "./events.ts";
 import { explainCommand } from "./explain.ts";
 import { proxyCommand } from "./proxy.ts";
 import { reloadCommand } from "./reload.ts";
 import { runCommand } from "./run.ts";
 import { schemaCommand } from "./schema.ts";
+import { drainCommand, maintenanceCommand, upCommand, weightCommand } from "./set-endpoint.ts";
 import { statusCommand } from "./status.ts";
 import { suggest } from "./suggest.ts";
 import { printable, processTerminal, type Terminal } from "./terminal.ts";
+import { topCommand } from "./top.ts";
 import { versionCommand } from "./version.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -30,12 +33,18 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   reloadCommand,
   statusCommand,
+  topCommand,
+  eventsCommand,
+  drainCommand,
+  maintenanceCommand,
+  upCommand,
+  weightCommand,
   schemaCommand,
   versionCommand,
 ];
 
 /** Words whose meaning is fixed and whose work is still to be done. */
-const PLANNED = ["top", "versions", "diff", "rollback"];
+const PLANNED = ["versions", "diff", "rollback"];
 
 /** Runs what `argv` asks for (without program names). out  the exit code */
 export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -27,15 +27,30 @@ const status: Status = {
   upstreams: [
     {
       name: "app",
+      waiting: 0,
+      breakersOpen: 0,
       endpoints: [
         {
           name: "app.test:3000",
           addresses: ["192.0.2.1", "192.0.2.2"],
+          state: "up",
+          reason: "none",
+          why: "",
+          since: undefined,
+          ejectedUntil: undefined,
+          operator: "up",
+          weight: 1,
+          isWeightSet: false,
+          warmth: 1,
           requests: 90,
           active: 1,
           errors: 0,
+          errors5xx: 2,
           connectionsOpen: 3,
           connectionsPooled: 2,
+          p50Ms: 0.42,
+          p95Ms: 9,
+          p99Ms: 12.3,
         },
       ],
     },
@@ -59,8 +74,8 @@ test("the state of everything, the busiest route first", () => {
     "busy         90       0    1  0.42 ms    -  12 ms",
     "quiet         0       0    0        -    -      -",
     "",
-    "UPSTREAM  ENDPOINT       ADDRESSES            REQUESTS  ACTIVE  ERRORS  OPEN  POOLED",
-    "app       app.test:3000  192.0.2.1 192.0.2.2        90       1       0     3       2",
+    "UPSTREAM  ENDPOINT       STATE  SINCE  WEIGHT  REQUESTS  ACTIVE  ERRORS  5XX      P50    P99  OPEN  POOLED  ADDRESSES",
+    "app       app.test:3000  up         -       1        90       1       0    2  0.42 ms  12 ms     3       2  192.0.2.1 192.0.2.2",
   ]);
 });
 
@@ -111,4 +126,42 @@ test("certificates stand in the order in which they expire, with the errors of t
     "",
     "web <new>.test: the authority is down",
   ]);
+});
+
+test("an endpoint that is not up says since when and why, and an upstream that holds requests back says how many", () => {
+  const [upstream] = status.upstreams;
+  const [endpoint] = upstream?.endpoints ?? [];
+  const ejected = {
+    ...(endpoint as NonNullable<typeof endpoint>),
+    state: "ejected" as const,
+    why: "failed several requests in a row: \x1b[2Jreset",
+    since: "2026-01-02T04:05:36.000Z",
+    ejectedUntil: "2026-01-02T04:06:36.000Z",
+    weight: 5,
+    isWeightSet: true,
+  };
+  const upstreams = [{ name: "app", waiting: 7, breakersOpen: 1, endpoints: [ejected] }];
+  const lines = statusText({ ...status, upstreams }, nowMs, NO_COLOURS).split("\n");
+  expect(lines.slice(-5)).toEqual([
+    expect.stringContaining("UPSTREAM"),
+    expect.stringContaining("app       app.test:3000  ejected    32s      5!"),
+    "",
+    "app app.test:3000 is ejected, until 04:06:36 UTC: failed several requests in a row: \\x1b[2Jreset",
+    "app: 7 wait for a place, breaker open in 1 of the workers",
+  ]);
+});
+
+test("of too many endpoints those that are not up stand first", () => {
+  const [upstream] = status.upstreams;
+  const [endpoint] = upstream?.endpoints ?? [];
+  const up = endpoint as NonNullable<typeof endpoint>;
+  const endpoints = Array.from({ length: 100 }, (_, at) => ({
+    ...up,
+    name: `e${at}`,
+    state: at === 99 ? ("down" as const) : up.state,
+  }));
+  const upstreams = [{ name: "app", waiting: 0, breakersOpen: 0, endpoints }];
+  const lines = statusText({ ...status, upstreams }, nowMs, NO_COLOURS).split("\n");
+  const title = lines.findIndex((line) => line.startsWith("UPSTREAM"));
+  expect(lines[title + 1]).toMatch(/^app +e99 +down/);
 });

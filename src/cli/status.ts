@@ -16,6 +16,8 @@ const STATUS_TIMEOUT_MS = 5000;
 const MAX_ROWS = 40;
 /** Enough to know what to look at; `weir check` has them all. */
 const MAX_PROBLEMS = 5;
+/** Endpoints of which the reason for their state is told. */
+const MAX_REASONS = 10;
 const DAY_MS = 86_400_000;
 
 export const statusCommand: Command = {
@@ -71,7 +73,8 @@ export function statusText(status: Status, nowMs: number, paint: Palette): strin
     section(workerTable(status), paint),
     section(listenerTable(status), paint),
     section(routeTable(status), paint),
-    section(endpointTable(status), paint),
+    section(endpointTable(status, nowMs), paint),
+    [...endpointReasons(status), ...heldBack(status)].map(paint.warn),
     section(certificateTable(status, nowMs), paint),
     certificateErrors(status).map(paint.warn),
   ];
@@ -194,29 +197,83 @@ function routeTable(status: Status): string[] {
   );
 }
 
-function endpointTable(status: Status): string[] {
+/** Those in trouble, and those that a person has set, stand first when there are too many for a screen. */
+function endpointTable(status: Status, nowMs: number): string[] {
+  const rows = status.upstreams.flatMap((upstream) =>
+    upstream.endpoints.map((endpoint) => ({ upstream: upstream.name, ...endpoint })),
+  );
+  const shown =
+    rows.length > MAX_ROWS
+      ? rows.toSorted((a, b) => Number(a.state === "up") - Number(b.state === "up"))
+      : rows;
   return tableLines(
     [
       text("UPSTREAM"),
       text("ENDPOINT"),
-      text("ADDRESSES"),
+      text("STATE"),
+      number("SINCE"),
+      number("WEIGHT"),
       number("REQUESTS"),
       number("ACTIVE"),
       number("ERRORS"),
+      number("5XX"),
+      number("P50"),
+      number("P99"),
       number("OPEN"),
       number("POOLED"),
+      text("ADDRESSES"),
     ],
-    status.upstreams.flatMap((upstream) =>
-      upstream.endpoints.map((endpoint) => [
-        upstream.name,
-        endpoint.name,
-        endpoint.addresses.filter((address) => !endpoint.name.includes(address)).join(" "),
-        `${endpoint.requests}`,
-        `${endpoint.active}`,
-        `${endpoint.errors}`,
-        `${endpoint.connectionsOpen}`,
-        `${endpoint.connectionsPooled}`,
-      ]),
-    ),
+    shown.map((endpoint) => [
+      endpoint.upstream,
+      endpoint.name,
+      endpoint.state,
+      sinceText(endpoint.since, nowMs),
+      `${endpoint.weight}${endpoint.isWeightSet ? "!" : ""}`,
+      `${endpoint.requests}`,
+      `${endpoint.active}`,
+      `${endpoint.errors}`,
+      `${endpoint.errors5xx}`,
+      latencyText(endpoint.p50Ms),
+      latencyText(endpoint.p99Ms),
+      `${endpoint.connectionsOpen}`,
+      `${endpoint.connectionsPooled}`,
+      endpoint.addresses.filter((address) => !endpoint.name.includes(address)).join(" "),
+    ]),
   );
+}
+
+function sinceText(since: string | undefined, nowMs: number): string {
+  if (since === undefined) return "-";
+  const ms = nowMs - Date.parse(since);
+  return ms < 1000 ? "now" : durationText(ms);
+}
+
+/** One line for each endpoint of whose state there is more to say. */
+function endpointReasons({ upstreams }: Status): string[] {
+  const told = upstreams.flatMap(({ name: upstream, endpoints }) =>
+    endpoints
+      .filter(({ state }) => state !== "up")
+      .map(({ name, state, why, ejectedUntil }) => {
+        const until = ejectedUntil === undefined ? "" : `, until ${ejectedUntil.slice(11, 19)} UTC`;
+        return printable(`${upstream} ${name} is ${state}${until}${why === "" ? "" : `: ${why}`}`);
+      }),
+  );
+  const lines = told.slice(0, MAX_REASONS);
+  return told.length > lines.length
+    ? [...lines, `… and ${told.length - lines.length} more; --json has all`]
+    : lines;
+}
+
+/** Upstreams whose limits or breakers hold requests back now. */
+function heldBack({ upstreams }: Status): string[] {
+  return upstreams
+    .filter(({ waiting, breakersOpen }) => waiting > 0 || breakersOpen > 0)
+    .slice(0, MAX_REASONS)
+    .map(({ name, waiting, breakersOpen }) => {
+      const parts = [
+        waiting > 0 ? `${waiting} wait for a place` : "",
+        breakersOpen > 0 ? `breaker open in ${breakersOpen} of the workers` : "",
+      ];
+      return `${name}: ${parts.filter((part) => part !== "").join(", ")}`;
+    });
 }

@@ -5,6 +5,7 @@
  * rule   results go to `out`, everything said about them to `err`; colours only for a person at a
  *        terminal who has not set NO_COLOR (no-color.org)
  */
+import { openScreen, type Screen } from "./screen.ts";
 
 export type Paint = (text: string) => string;
 
@@ -25,6 +26,8 @@ export interface Terminal {
   readonly paint: Palette;
   readonly paintErr: Palette;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Takes the whole terminal; undefined where there is none. */
+  readonly openScreen?: () => Screen | undefined;
 }
 
 const wrap =
@@ -68,8 +71,13 @@ export function processTerminal(): Terminal {
     paint: paletteFor(process.stdout.isTTY === true, process.env),
     paintErr: paletteFor(process.stderr.isTTY === true, process.env),
     env: process.env,
+    openScreen: () => (isWatched() ? openScreen(process.stdin, process.stdout) : undefined),
   };
 }
+
+/** Somebody looks, and has a keyboard to leave with. */
+const isWatched = () =>
+  process.stdin.isTTY === true && process.stdout.isTTY === true && process.env["TERM"] !== "dumb";
 
 /** Control characters made visible, so that text from outside cannot act on the terminal. */
 export function printable(text: string): string {

@@ -36,12 +36,19 @@ const counter = (name: string, help: string, label?: readonly [string, string]):
 const gauge = (name: string, help: string): MetricRow => ({ name, kind: "gauge", help, slots: 1 });
 const histogram = (name: string, help: string): MetricRow => ({ name, kind: "histogram", help, slots: HISTOGRAM_SLOTS });
 
+/** Priorities of routes by their number: 0 is the last to be turned away. */
+const SHED_NAMES = ["high", "normal", "low"] as const;
+/** Why a protected upstream did not take a request. */
+export const GATE_REASONS = ["queue_full", "queue_timeout", "breaker_open", "shed"] as const;
+
 const WORKER_ROWS = {
   failures: { name: "weir_failures_total", kind: "counter", help: "exchanges and connections ended or refused, by reason", each: { label: "reason", values: FAILURE_CODES }, slots: FAILURE_CODES.length } as MetricRow,
   logDropped: counter("weir_access_log_dropped_total", "access log lines dropped because the sink could not keep up"),
   memoryBytes: gauge("weir_worker_memory_bytes", "resident memory of the worker"),
   bufferedBytes: gauge("weir_worker_buffered_bytes", "bytes waiting in the worker's buffers for a slow reader"),
   loopLagSec: gauge("weir_worker_loop_lag_seconds", "delay of the last timer tick"),
+  shed: { name: "weir_requests_shed_total", kind: "counter", help: "requests turned away because the worker was overloaded, by their route's priority", each: { label: "priority", values: SHED_NAMES }, slots: SHED_NAMES.length } as MetricRow,
+  shedLevel: gauge("weir_worker_shed_level", "how much the worker turns away: 0 = nothing, each priority that gets nothing adds 1, one that gets a share its part"),
 };
 
 const LISTENER_ROWS = {
@@ -67,6 +74,15 @@ const ROUTE_ROWS = {
   retries: counter("weir_retries_total", "attempts after the first"),
   aborted: counter("weir_requests_aborted_total", "exchanges cut short after the response head was sent"),
   duration: histogram("weir_request_duration_seconds", "first byte of the request head to last byte of the response"),
+  retriesConnect: counter("weir_retries_by_reason_total", "requests sent again, by what the attempt before came to", ["reason", "connect"]),
+  retriesStale: counter("weir_retries_by_reason_total", "requests sent again, by what the attempt before came to", ["reason", "stale"]),
+  retriesReset: counter("weir_retries_by_reason_total", "requests sent again, by what the attempt before came to", ["reason", "reset"]),
+  retriesTimeout: counter("weir_retries_by_reason_total", "requests sent again, by what the attempt before came to", ["reason", "timeout"]),
+  retriesStatus: counter("weir_retries_by_reason_total", "requests sent again, by what the attempt before came to", ["reason", "status"]),
+  budgetEmpty: counter("weir_retries_refused_total", "requests that were not sent again although the route asks for it", ["reason", "budget"]),
+  unrepeatable: counter("weir_retries_refused_total", "requests that were not sent again although the route asks for it", ["reason", "unrepeatable"]),
+  hedges: counter("weir_hedges_total", "second endpoints asked because the first was slow"),
+  hedgesWon: counter("weir_hedges_won_total", "answers taken from the second endpoint"),
 };
 
 const ENDPOINT_ROWS = {
@@ -80,6 +96,18 @@ const ENDPOINT_ROWS = {
   pooled: gauge("weir_upstream_connections_pooled", "idle connections kept for reuse"),
   connectTime: histogram("weir_upstream_connect_seconds", "time to make a connection"),
   firstByte: histogram("weir_upstream_first_byte_seconds", "request sent to response head read"),
+};
+
+/** Of upstreams with limits or a breaker only. */
+const UPSTREAM_ROWS = {
+  inFlight: gauge("weir_upstream_places_used", "requests that have a place at the upstream"),
+  limit: gauge("weir_upstream_places", "places at the upstream, of all workers together; 0 = no limit"),
+  waiting: gauge("weir_upstream_queue_length", "requests that wait for a place now"),
+  queued: counter("weir_upstream_queued_total", "requests that had to wait for a place"),
+  queueTime: histogram("weir_upstream_queue_seconds", "time waited for a place, by those that had to"),
+  refused: { name: "weir_upstream_refused_total", kind: "counter", help: "requests that the upstream's limits or its breaker answered with 503", each: { label: "reason", values: GATE_REASONS }, slots: GATE_REASONS.length } as MetricRow,
+  breakersOpen: gauge("weir_upstream_breakers_open", "workers whose breaker for the upstream is open or half-open"),
+  breakerOpened: counter("weir_upstream_breaker_opened_total", "times that a worker's breaker for the upstream has opened"),
 };
 
 type Offsets<Rows> = { readonly [Key in keyof Rows]: number };
@@ -106,9 +134,10 @@ export const WORKER = block(["worker"], WORKER_ROWS);
 export const LISTENER = block(["listener"], LISTENER_ROWS);
 export const ROUTE = block(["route"], ROUTE_ROWS);
 export const ENDPOINT = block(["upstream", "endpoint"], ENDPOINT_ROWS);
+export const UPSTREAM = block(["upstream"], UPSTREAM_ROWS);
 
 /** Block kinds by the first part of a series key: `route:api`, `endpoint:app|127.0.0.1:3000` (`series.ts`). */
-export const BLOCKS = { worker: WORKER, listener: LISTENER, route: ROUTE, endpoint: ENDPOINT } as const;
+export const BLOCKS = { worker: WORKER, listener: LISTENER, route: ROUTE, endpoint: ENDPOINT, upstream: UPSTREAM } as const;
 export type BlockKind = keyof typeof BLOCKS;
 
 /** Numbers that only the control process knows, next to those counted by workers. */
@@ -137,5 +166,11 @@ export const PROCESS = {
   acmeOrders: processMetric("weir_acme_orders_total", "counter", "certificates ordered by ACME; one that several authorities refused counts once", "result"),
   checks: processMetric("weir_upstream_checks_total", "counter", "active checks of the endpoint, by result", "upstream", "endpoint", "result"),
   checkSeconds: processMetric("weir_upstream_check_duration_seconds", "gauge", "how long the last active check of the endpoint took", "upstream", "endpoint"),
+  discoveryUp: processMetric("weir_discovery_up", "gauge", "1 while the source of the upstream's endpoints answers with a list; with 0 the last list is in use", "upstream"),
+  discoveryEndpoints: processMetric("weir_discovery_endpoints", "gauge", "endpoints in the list in use", "upstream"),
+  discoveryChanges: processMetric("weir_discovery_changes_total", "counter", "changes of the list", "upstream"),
   acmeNextRenewal: processMetric("weir_acme_next_renewal_seconds", "gauge", "when the next certificate is to be renewed, in seconds since the epoch; in the past = it is overdue"),
+  endpointState: processMetric("weir_upstream_endpoint_state", "gauge", "1 for the state that the endpoint is in, 0 for the others", "upstream", "endpoint", "state"),
+  endpointWeight: processMetric("weir_upstream_endpoint_weight", "gauge", "weight that counts now: as configured or set, times its share in slow start", "upstream", "endpoint"),
+  endpointTransitions: processMetric("weir_upstream_endpoint_transitions_total", "counter", "changes of the endpoint's state", "upstream", "endpoint"),
 } as const;

@@ -10,6 +10,7 @@ const TITLES: Readonly<Record<BlockKind, string>> = {
   listener: "Listeners",
   route: "Routes",
   endpoint: "Endpoints",
+  upstream: "Protected upstreams",
 };
 
 export function metricsReference(): string {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { FAILURE_CODES, FAILURE_INDEX } from "../core/failure.ts";
 import { observe, quantileMs } from "./histogram.ts";
 import { BLOCKS, ENDPOINT, LISTENER, type MetricRow, PROCESS, ROUTE, WORKER } from "./metrics.table.ts";
-import { type ExtraMetric, exposition, processMetrics } from "./registry.ts";
+import { type ExtraMetric, endpointMetrics, exposition, processMetrics } from "./registry.ts";
 import { SeriesTable } from "./series.ts";
 
 const CAPACITY = 5000;
@@ -103,7 +103,7 @@ function setUp(...keys: string[]) {
 }
 
 test("every metric of the table is there, with its type and meaning, even when nothing was counted", () => {
-  const { read } = setUp("listener:http", "route:api", "endpoint:app|127.0.0.1:3000");
+  const { read } = setUp("listener:http", "route:api", "endpoint:app|127.0.0.1:3000", "upstream:app");
   const families = read();
   const rows = Object.values(BLOCKS).flatMap((block) => Object.values(block.rows) as MetricRow[]);
   for (const row of rows) {
@@ -203,7 +203,7 @@ test("label values are escaped, whatever a configuration names its routes", () =
 });
 
 test("names that share a series for want of room appear once, as `other`", () => {
-  const reserved = WORKER.slots + LISTENER.slots + ROUTE.slots + ENDPOINT.slots;
+  const reserved = Object.values(BLOCKS).reduce((sum, { slots }) => sum + slots, 0);
   const table = new SeriesTable(reserved + ROUTE.slots);
   const slots = table.allocate(["worker", "route:a", "route:b", "route:c"]);
   const row = new Float64Array(reserved + ROUTE.slots);
@@ -252,9 +252,24 @@ test("the control process's own metrics stand in front, under the same grammar",
   expect(sampleOf(families, "weir_certificate_not_before_seconds", labels)).toBe(2);
   expect(sampleOf(families, "weir_certificate_reload_errors_total", {})).toBe(1);
   expect(sampleOf(families, "weir_acme_next_renewal_seconds", {})).toBe(5);
+  // those of endpoints come from who looks after endpoints
   expect(extra.map((metric: ExtraMetric) => metric.row.name)).toEqual(
-    Object.values(PROCESS).map((row) => row.name),
+    Object.values(PROCESS)
+      .map((row) => row.name)
+      .filter((name) => !name.startsWith("weir_upstream_")),
   );
+});
+
+test("an endpoint is in one state at a time, and every other state is there with 0", () => {
+  const endpoint = { upstream: "app", endpoint: "10.0.0.1:80", state: "down", weight: 2.5, transitions: 7 };
+  const families = parse(exposition({}, [], [], endpointMetrics([endpoint], ["up", "down", "ejected"])));
+  const labels = { upstream: "app", endpoint: "10.0.0.1:80" };
+  const states = ["up", "down", "ejected"].map((state) =>
+    sampleOf(families, "weir_upstream_endpoint_state", { ...labels, state }),
+  );
+  expect(states).toEqual([0, 1, 0]);
+  expect(sampleOf(families, "weir_upstream_endpoint_weight", labels)).toBe(2.5);
+  expect(sampleOf(families, "weir_upstream_endpoint_transitions_total", labels)).toBe(7);
 });
 
 test("numbers that are no finite decimals are written as the format wants them", () => {

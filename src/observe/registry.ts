@@ -288,3 +288,31 @@ function certificateMetrics({ certificates, certificateErrors }: ProcessFacts): 
 }
 
 const certificateLabels = ({ listener, name, source }: ServedCertificate) => [listener, name, source];
+
+/** An endpoint as control knows it. */
+export interface EndpointFacts {
+  readonly upstream: string;
+  readonly endpoint: string;
+  readonly state: string;
+  readonly weight: number;
+  readonly transitions: number;
+}
+
+/** in  `states`: all that an endpoint can be in */
+export function endpointMetrics(
+  endpoints: readonly EndpointFacts[],
+  states: readonly string[],
+): ExtraMetric[] {
+  const each = (row: ProcessMetricRow, numberOf: (endpoint: EndpointFacts) => number): ExtraMetric => ({
+    row,
+    samples: endpoints.map((facts) => ({ labels: [facts.upstream, facts.endpoint], value: numberOf(facts) })),
+  });
+  const samples = endpoints.flatMap(({ upstream, endpoint, state: now }) =>
+    states.map((state) => ({ labels: [upstream, endpoint, state], value: state === now ? 1 : 0 })),
+  );
+  return [
+    { row: PROCESS.endpointState, samples },
+    each(PROCESS.endpointWeight, ({ weight }) => weight),
+    each(PROCESS.endpointTransitions, ({ transitions }) => transitions),
+  ];
+}

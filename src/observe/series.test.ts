@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { BLOCKS, ENDPOINT, LISTENER, ROUTE, WORKER } from "./metrics.table.ts";
+import { BLOCKS, LISTENER, ROUTE } from "./metrics.table.ts";
 import { parseSeriesKey, SeriesTable, seriesKey, sharedKey } from "./series.ts";
 
-const RESERVED = WORKER.slots + LISTENER.slots + ROUTE.slots + ENDPOINT.slots;
+const RESERVED = Object.values(BLOCKS).reduce((sum, { slots }) => sum + slots, 0);
 
 describe("series keys", () => {
   const rows: [key: string, expected: string, kind: string, labels: string[]][] = [
