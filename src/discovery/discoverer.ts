@@ -39,6 +39,8 @@ export interface DiscoveryStanding {
   readonly changedAtMs: number;
   /** Of the newest good answer, ms since the epoch; 0 = never. */
   readonly answeredAtMs: number;
+  /** Of the list, since the source was first asked. */
+  readonly changes: number;
   readonly lastError: string | undefined;
 }
 
@@ -67,6 +69,7 @@ interface Followed {
   notes: string;
   changedAtMs: number;
   answeredAtMs: number;
+  changes: number;
   isAsking: boolean;
   isHinted: boolean;
   stopTimer: () => void;
@@ -137,9 +140,18 @@ export class Discoverer {
 
   standings(): DiscoveryStanding[] {
     return [...this.#followed.values()].map((followed) => {
-      const { upstream, source, hasAnswered, lastError, endpoints, changedAtMs, answeredAtMs } = followed;
+      const { upstream, source, hasAnswered, lastError, endpoints, changedAtMs, answeredAtMs, changes } =
+        followed;
       const state = lastError !== undefined ? "failing" : hasAnswered ? "found" : "waiting";
-      const shared = { upstream, source: source.name, state, changedAtMs, answeredAtMs, lastError } as const;
+      const shared = {
+        upstream,
+        source: source.name,
+        state,
+        changedAtMs,
+        answeredAtMs,
+        changes,
+        lastError,
+      } as const;
       return { ...shared, endpoints: endpoints.length };
     });
   }
@@ -179,6 +191,7 @@ export class Discoverer {
       notes: "",
       changedAtMs: before?.changedAtMs ?? 0,
       answeredAtMs: 0,
+      changes: 0,
       isAsking: false,
       isHinted: false,
       stopTimer: () => {},
@@ -266,6 +279,7 @@ export class Discoverer {
     this.#log("info", followed.upstream, changeText(followed.endpoints, endpoints));
     followed.endpoints = endpoints;
     followed.changedAtMs = this.#options.nowMs();
+    followed.changes++;
     this.#tellSoon();
   }
 

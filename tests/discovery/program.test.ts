@@ -87,6 +87,15 @@ test("endpoints come and go without a new version of the configuration", async (
   expect(await answersOf(weir)).toEqual(new Set(["e1"]));
   const { configVersion, lastReload } = await weir.status();
   expect([configVersion, lastReload ?? undefined]).toEqual([1, undefined]);
+  const { discovery } = await weir.status();
+  expect(discovery).toEqual([
+    expect.objectContaining({ upstream: "app", source: `file ${path}`, state: "found", endpoints: 1 }),
+  ]);
+  const metrics = await weir.metrics();
+  expect(metrics).toContain('weir_discovery_up{upstream="app"} 1\n');
+  expect(metrics).toContain('weir_discovery_endpoints{upstream="app"} 1\n');
+  expect(metrics).toContain('weir_discovery_changes_total{upstream="app"} 3\n');
+  expect(metrics).toContain("weir_config_version 1\n");
 });
 
 test("a source that fails or comes back empty takes nothing away, over a reload too", async () => {
