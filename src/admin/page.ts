@@ -69,7 +69,7 @@ setInterval(refresh, ${REFRESH_MS});
 `;
 
 const STYLE = `:root{color-scheme:light dark;--line:#8884}
-body{margin:0 auto;max-width:72rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif}
+body{margin:0 auto;max-width:90rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .25rem}
 dl{display:flex;flex-wrap:wrap;gap:.25rem 2rem;margin:1rem 0}dl div{display:flex;gap:.5rem}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
@@ -127,7 +127,6 @@ const ROUTES: readonly Column[] = [
 ];
 const ENDPOINTS: readonly Column[] = [
   column("Endpoint", "name", "text"),
-  column("Addresses", "addresses", "list"),
   column("State", "state", "text"),
   column("Why", "why", "prose"),
   column("Since (UTC)", "since", "time"),
@@ -141,6 +140,7 @@ const ENDPOINTS: readonly Column[] = [
   column("p99, ms", "p99Ms", "ms"),
   column("Connections", "connectionsOpen", "count"),
   column("Idle in pool", "connectionsPooled", "count"),
+  column("Addresses", "addresses", "list"),
 ];
 
 const CERTIFICATES: readonly Column[] = [
