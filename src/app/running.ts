@@ -30,9 +30,9 @@ import { NameLookup } from "../transport/dns.ts";
 import type { Identity } from "../transport/privileges.ts";
 import { CONTROL_ROW, ROW_SLOTS, Zone } from "../zone/zone.ts";
 import { Certificates } from "./certificates.ts";
+import { discoveryMetrics, discoveryStatus } from "./discovery-status.ts";
 import { checkMetrics, makeCheckKeeper } from "./endpoint-checks.ts";
 import { eventRow, setEndpoint, standingMetrics } from "./endpoint-states.ts";
-import { discoveryMetrics, discoveryStatus } from "./discovery-status.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
 import {
