@@ -15,10 +15,13 @@ const READERS: Readonly<Record<string, string>> = {
   "app/control.ts": "when the last reload was",
   "app/dataplane.ts": "the offset from monotonic time, for Date and log lines",
   "app/log.ts": "stamps of log lines",
-  "app/running.ts": "since when counting goes on",
+  "app/running.ts":
+    "since when counting goes on; instants on the board of endpoints, which are moved when it is set",
+  "app/upstream-states.ts": "the offset of those instants from monotonic time",
   "app/worker-loop.ts": "a heartbeat is any number that differs from the one before",
   "app/workers.ts": "age of a heartbeat, as shown; silence is counted in looks",
   "cli/status.ts": "ages, as shown",
+  "cli/top.ts": "ages, as shown",
   "pipeline/files.ts": "file dates are times of day",
   "session/tls-session.ts": "whether a client's certificate has expired since its session began",
 };
