@@ -309,6 +309,7 @@ class Control {
   async #drain(isHandedOver: boolean): Promise<void> {
     this.#state = "draining";
     this.#running?.acme.stop(); // a successor takes the storage folder over
+    this.#running?.discoverer.stop();
     const drained = this.#running?.workers.drain(this.#deployer?.config?.server.drainTimeoutMs ?? 0);
     // workers stop accepting now; whoever comes is refused at once instead of waiting for nobody
     this.#running?.sockets.close(isHandedOver);
