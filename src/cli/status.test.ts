@@ -151,6 +151,17 @@ test("an endpoint that is not up says since when and why, and an upstream that h
   ]);
 });
 
+test("a source of endpoints that fails is told, with what is in use", () => {
+  const source = { source: "DNS app.internal", changedAt: undefined, answeredAt: undefined };
+  const discovery = [
+    { ...source, upstream: "app", state: "failing" as const, endpoints: 3, lastError: "no such name" },
+    { ...source, upstream: "api", state: "found" as const, endpoints: 2, lastError: undefined },
+  ];
+  const text = statusText({ ...status, discovery }, nowMs, NO_COLOURS);
+  expect(text).toContain("app is found by DNS app.internal: no such name; in use: 3 found before");
+  expect(text).not.toContain("api is found");
+});
+
 test("of too many endpoints those that are not up stand first", () => {
   const [upstream] = status.upstreams;
   const [endpoint] = upstream?.endpoints ?? [];

@@ -74,7 +74,7 @@ export function statusText(status: Status, nowMs: number, paint: Palette): strin
     section(listenerTable(status), paint),
     section(routeTable(status), paint),
     section(endpointTable(status, nowMs), paint),
-    [...endpointReasons(status), ...heldBack(status)].map(paint.warn),
+    [...endpointReasons(status), ...heldBack(status), ...silentSources(status)].map(paint.warn),
     section(certificateTable(status, nowMs), paint),
     certificateErrors(status).map(paint.warn),
   ];
@@ -276,4 +276,13 @@ function heldBack({ upstreams }: Status): string[] {
       ];
       return `${name}: ${parts.filter((part) => part !== "").join(", ")}`;
     });
+}
+
+function silentSources({ discovery = [] }: Status): string[] {
+  return discovery
+    .filter(({ state }) => state !== "found")
+    .slice(0, MAX_REASONS)
+    .map(({ upstream, source, endpoints, lastError = "no answer yet" }) =>
+      printable(`${upstream} is found by ${source}: ${lastError}; in use: ${endpoints} found before`),
+    );
 }

@@ -5,16 +5,19 @@ import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Discoverer } from "../../src/discovery/discoverer.ts";
 import { AddressSource, ServiceSource } from "../../src/discovery/dns.ts";
 import { DockerSource } from "../../src/discovery/docker.ts";
 import { FileSource } from "../../src/discovery/file.ts";
 import { HttpSource } from "../../src/discovery/http.ts";
 import type { Found } from "../../src/discovery/source.ts";
+import { makeSource } from "../../src/discovery/sources.ts";
 import { NameLookup } from "../../src/transport/dns.ts";
 import { DockerEngine } from "../support/docker-engine.ts";
 import { eventually } from "../support/eventually.ts";
 import { startNameServer, TYPE } from "../support/name-server.ts";
 import { Origin, perRequest, response } from "../support/origin.ts";
+import { testUpstream } from "../support/test-upstream.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weir-sources-"));
 const server = await startNameServer();
@@ -90,6 +93,41 @@ test("SRV records name targets, ports, tiers by priority, and weights (RFC 2782)
     ["c.test:82", 0, 30],
   ]);
 });
+
+test("a name that moves is followed when its TTL is over; while its server fails the last list stays", async () => {
+  server.names.set("moves.test", { ttlSec: 1, addresses: ["10.0.0.1", "10.0.0.2"] });
+  const discovery = { kind: "dns", host: "moves.test", port: 80, intervalMs: 1000 } as const;
+  const app = testUpstream([], { discovery });
+  const discoverer = new Discoverer({
+    makeSource: (config, isSecure) => makeSource(config, isSecure, names),
+    log: () => {},
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+    random: () => 0.5,
+    nowMs: Date.now,
+  });
+  const found = () =>
+    discoverer
+      .lists([app])
+      .get("app")
+      ?.map(({ name }) => name)
+      .join(" ");
+  const isFailing = () => discoverer.standings()[0]?.state === "failing";
+  try {
+    discoverer.follow([app]);
+    await discoverer.settled(2000);
+    expect(found()).toBe("10.0.0.1:80 10.0.0.2:80");
+    server.names.set("moves.test", { code: 2 });
+    await eventually(isFailing, 15_000, "the failure");
+    expect(found()).toBe("10.0.0.1:80 10.0.0.2:80");
+    server.names.set("moves.test", { ttlSec: 1, addresses: ["10.0.0.2", "10.0.0.3"] });
+    await eventually(() => found() === "10.0.0.2:80 10.0.0.3:80", 15_000, "the name's new addresses");
+  } finally {
+    discoverer.stop();
+  }
+}, 40_000);
 
 test("weights beyond ours keep their proportion (RFC 2782: up to 65,535)", async () => {
   const services = [60_000, 30_000].map((weight, index) => ({ target: `t${index}.test`, port: 80, weight }));
