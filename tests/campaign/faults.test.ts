@@ -1,0 +1,31 @@
+/**
+ * Faults, in short: the full campaign with its peers is `npm run faults`.
+ */
+import { expect, test } from "bun:test";
+import { type FaultTimes, runFault } from "../../bench/faults/fault-run.ts";
+import { FAULTS } from "../../bench/faults/faults.table.ts";
+
+const TIMES: FaultTimes = { ratePerSec: 250, beforeMs: 500, faultMs: 3000, afterMs: 4000 };
+const SHORT = ["kill", "freeze", "500"];
+
+test.skipIf(process.platform !== "linux")(
+  "an endpoint of four that is killed, frozen or answers 500 costs no client a request, and comes back slowly",
+  async () => {
+    const faults = FAULTS.filter(({ name }) => SHORT.includes(name));
+    expect(faults).toHaveLength(SHORT.length);
+    const runs = faults.map(
+      async (fault, victim) => await runFault({ kind: "weir", fault, victim, times: TIMES }),
+    );
+    for (const { fault, troubles, sent, retries, back } of await Promise.all(runs)) {
+      const name = fault.name;
+      expect({ name, troubles }).toEqual({ name, troubles: [] });
+      expect(sent).toBeGreaterThan(1500);
+      expect(retries).toBeLessThan(sent * 0.2);
+      // a second after it is back it has some of its share, and not yet half of it
+      expect({ name, isBack: back.afterMs !== undefined }).toEqual({ name, isBack: true });
+      expect(back.taken[0]).toBeGreaterThan(0);
+      expect(back.taken[0]).toBeLessThan(0.5);
+    }
+  },
+  30_000,
+);
