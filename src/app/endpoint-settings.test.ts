@@ -57,6 +57,15 @@ for (const [host, serverName, verified] of NAMES) {
   });
 }
 
+test("an address that was found by a name is verified by that name, unless the upstream says another", () => {
+  const found = { ...endpoint("192.0.2.1"), serverName: "found.test" };
+  const nameFor = (serverName: string | undefined) => {
+    const app = upstream({ tls: { ...PLAIN_TLS, serverName } });
+    return new EndpointSettings().prepare([app], {}).of(app, found).tls?.serverName;
+  };
+  expect([nameFor(undefined), nameFor("other.test")]).toEqual(["found.test", "other.test"]);
+});
+
 test("the same texts are the same context, over versions and upstreams; other texts are another", () => {
   const settings = new EndpointSettings();
   const app = upstream({ tls: { ...PLAIN_TLS, ca: "/ca.pem" } });

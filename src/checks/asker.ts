@@ -127,7 +127,12 @@ export class Asker {
     if (!isOverTls) return undefined;
     try {
       const context = this.#options.contextOf(tls);
-      const names = [tls?.serverName, hostOf(endpoint.address), active.host?.replace(/:\d+$/, "")];
+      const names = [
+        tls?.serverName,
+        endpoint.serverName,
+        hostOf(endpoint.address),
+        active.host?.replace(/:\d+$/, ""),
+      ];
       const serverName = names.find((name) => name !== undefined && name !== "" && isIP(name) === 0) ?? "";
       return { context, serverName, verify: tls?.verify ?? true };
     } catch (error) {
