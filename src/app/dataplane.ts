@@ -18,6 +18,8 @@ import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts"
 import type { FailingEndpoint } from "../pipeline/endpoint-health.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { PipelineServices } from "../pipeline/plan.ts";
+import { run } from "../pipeline/run.ts";
+import type { GateServices } from "../pipeline/upstream-gate.ts";
 import type { PoolServices, SessionServices } from "../session/services.ts";
 import { EndpointPool, type PoolSettings } from "../session/upstream-pool.ts";
 import type { Challenges, Materials } from "../tls/materials.ts";
@@ -35,6 +37,8 @@ import { Entrances } from "./entrances.ts";
 import { InFlightEverywhere } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { Addresses } from "./messages.ts";
+import { Pressure } from "./pressure.ts";
+import { UpstreamGates } from "./upstream-gates.ts";
 import { UpstreamStates } from "./upstream-states.ts";
 
 export interface DataplaneOptions {
@@ -90,6 +94,9 @@ export class Dataplane {
   readonly #pools = new Map<string, { pool: EndpointPool; endpoint: EndpointConfig }>();
   readonly #settings = new EndpointSettings();
   readonly #states: UpstreamStates;
+  readonly #gates: UpstreamGates;
+  readonly #gateServices: GateServices & { counters: Float64Array };
+  readonly #pressure: Pressure;
   #upstreams: readonly UpstreamConfig[] = [];
   #addresses: Map<string, readonly string[]> = new Map();
   #prepared: Prepared | undefined;
@@ -100,6 +107,18 @@ export class Dataplane {
     this.#counters = options.zone.row(options.worker, FIRST_ROW_SLOTS);
     this.#inFlight = new InFlightEverywhere(options.zone);
     this.#states = new UpstreamStates(options.zone, options.reportFailing ?? (() => {}));
+    this.#pressure = new Pressure({
+      memoryShare: () => this.#budget.usedBytes / this.#budget.limitBytes,
+      judged: (level) => this.#judged(level),
+    });
+    this.#gateServices = {
+      counters: this.#counters,
+      wheel: this.#wheel,
+      chance: Math.random,
+      resume: run,
+      soon: queueMicrotask,
+    };
+    this.#gates = new UpstreamGates(this.#gateServices);
     this.#pipeline = {
       counters: this.#counters,
       workerSlot: 0,
@@ -108,6 +127,7 @@ export class Dataplane {
       dates: new HttpClock(),
       budget: this.#budget,
       chance: Math.random,
+      shedder: this.#pressure.shedder,
       logAccess: undefined,
       epochMs: Date.now() - performance.now(),
       events: undefined,
@@ -128,6 +148,7 @@ export class Dataplane {
       wantCertificate: options.wantCertificate ?? (() => {}),
     });
     this.#wheel.start();
+    this.#pressure.start(readClock);
     setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
   }
 
@@ -146,6 +167,7 @@ export class Dataplane {
         zone: config.server.zone,
         chance: Math.random,
         inFlightAt: (slot) => this.#inFlight.at(slot),
+        gateOf: (upstream) => this.#gates.of(upstream, slots),
         standingOf: (upstream, endpointSlots) => this.#states.standingOf(upstream, endpointSlots),
         readText: (path) => readFileSync(path, "utf8"),
         poolFor: (key, slot, upstream, endpoint) =>
@@ -165,7 +187,7 @@ export class Dataplane {
     if (needed <= this.#counters.length) return;
     this.#counters = this.#options.zone.row(this.#options.worker, Math.min(needed * 2, ROW_SLOTS));
     this.#rows.length = 0;
-    for (const services of [this.#pipeline, this.#sessions, this.#poolServices]) {
+    for (const services of [this.#pipeline, this.#sessions, this.#poolServices, this.#gateServices]) {
       services.counters = this.#counters;
     }
   }
@@ -183,6 +205,7 @@ export class Dataplane {
     this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
     this.#settings.commit(settings);
     this.#states.commit();
+    this.#gates.commit(config.upstreams);
     this.#entrances.commit(config.listeners, slots, snapshot.sites);
     this.#setPools(config, snapshot);
     this.#setLog(prepared.accessLog);
@@ -193,6 +216,7 @@ export class Dataplane {
     const prepared = this.#prepared;
     if (prepared === undefined) return;
     this.#prepared = undefined;
+    this.#gates.abandon();
     if (prepared.accessLog?.file !== this.#accessLog?.file) void prepared.accessLog?.file.close();
   }
 
@@ -329,6 +353,11 @@ export class Dataplane {
   }
 
   // ── life ──
+
+  #judged(level: number): void {
+    this.#counters[this.#pipeline.workerSlot + WORKER.at.shedLevel] = level;
+    this.#gates.tick();
+  }
 
   #keepHouse(): void {
     this.#memory.look();

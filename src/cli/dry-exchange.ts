@@ -70,6 +70,7 @@ function dryServices(): PipelineServices {
     dates: new HttpClock(),
     budget: new BufferBudget(0),
     chance: Math.random,
+    shedder: { admits: () => true, cause: "loop_lag" },
     logAccess: undefined,
     epochMs: 0,
     events: undefined,

@@ -10,6 +10,7 @@ import type { Action, Config, RouteConfig } from "../config/config.ts";
 import { redactConfig } from "../config/redact.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
 import { pairsOfLines } from "../core/fields.ts";
+import { SHED_NUMBER } from "../limit/shedding.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
@@ -293,5 +294,6 @@ function forwardingRules(route: RouteConfig): Route {
     timeouts: route.timeouts,
     requestMs: route.timeouts.requestMs,
     errorPages: undefined,
+    shed: SHED_NUMBER[route.shed],
   };
 }

@@ -2,6 +2,7 @@
  * Series keys: which counters does a configuration need, and which of a worker's slots are gauges?
  */
 import type { Config } from "../config/config.ts";
+import { isProtected } from "../config/protected.ts";
 import { BLOCKS, type MetricRow } from "../observe/metrics.table.ts";
 import { parseSeriesKey, type SlotMap, seriesKey, UNROUTED } from "../observe/series.ts";
 
@@ -14,6 +15,7 @@ export function seriesKeysOf(config: Config): string[] {
     ...config.upstreams.flatMap((upstream) =>
       upstream.endpoints.map((endpoint) => seriesKey("endpoint", upstream.name, endpoint.name)),
     ),
+    ...config.upstreams.filter(isProtected).map((upstream) => seriesKey("upstream", upstream.name)),
   ];
 }
 

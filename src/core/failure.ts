@@ -65,6 +65,10 @@ const ROWS = {
   upgrade_unsupported:        ["upstream",   502, "never", "warn",  "the endpoint speaks HTTP/2 and takes no WebSockets over it (RFC 8441)"],
   too_many_connections:       ["local",      503, "never", "warn",  "limits.connections, or the files a worker may open, reached; the newest is refused"],
   out_of_memory:              ["local",      503, "never", "warn",  "server.memory reached; the newest is refused"],
+  queue_full:                 ["local",      503, "never", "info",  "the upstream's limit is reached and its queue is full"],
+  queue_timeout:              ["local",      503, "never", "info",  "no place at the upstream came free in limits.queueTimeout"],
+  breaker_open:               ["local",      503, "never", "info",  "the upstream's circuit breaker is open"],
+  shed:                       ["local",      503, "never", "info",  "turned away by its route's priority: the worker is overloaded, or the upstream's queue is too slow"],
   draining:                   ["local",      503, "never", "info",  "this process is leaving"],
   internal:                   ["local",      500, "never", "error", "a defect in the proxy"],
 } as const satisfies Record<string, readonly [Side, number, Retry, Level, string]>;

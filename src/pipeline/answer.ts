@@ -25,7 +25,12 @@ const UPGRADE = fieldIdOf("upgrade");
 /** A request body up to this size is read and forgotten before a local answer; nginx discards likewise. */
 const MAX_FORGOTTEN_BYTES = 64 * 1024;
 /** Failures that more of the body would only make worse. */
-const WAITS_FOR_NOTHING: ReadonlySet<string> = new Set(["body_too_large", "body_timeout", "out_of_memory"]);
+const WAITS_FOR_NOTHING: ReadonlySet<string> = new Set([
+  "body_too_large",
+  "body_timeout",
+  "out_of_memory",
+  "shed",
+]);
 
 export function answer(exchange: Planned): NextOf<"answer"> {
   const { plan } = exchange;

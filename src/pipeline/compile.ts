@@ -14,6 +14,8 @@ import type {
   RouteConfig,
   UpstreamConfig,
 } from "../config/config.ts";
+import { isProtected } from "../config/protected.ts";
+import { SHED_NUMBER } from "../limit/shedding.ts";
 import { seriesKey, sharedKey } from "../observe/series.ts";
 import { compileEdits } from "../route/edits.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
@@ -23,6 +25,7 @@ import type { EndpointPool } from "../session/upstream-pool.ts";
 import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
 import type { Loaded } from "./lane.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
+import { GateView, type UpstreamGate } from "./upstream-gate.ts";
 
 export interface Snapshot {
   /** By listener name. */
@@ -52,6 +55,8 @@ export interface CompileServices {
   readonly inFlightAt: (slot: number) => number;
   /** Where the endpoints of an upstream stand, by their slots; undefined = all are up for ever. */
   readonly standingOf?: (upstream: UpstreamConfig, slots: readonly number[]) => Standing | undefined;
+  /** The gate of a protected upstream: one that exists, or a new one. */
+  readonly gateOf?: (upstream: UpstreamConfig) => UpstreamGate;
 }
 
 /** Slot of a listener, route or endpoint; names past the row's capacity share one. */
@@ -88,8 +93,12 @@ function compileUpstream(
   });
   const loads = endpoints.map(({ pool }) => loadedOf(pool, services));
   const slots = endpoints.map(({ pool }) => pool.slot);
+  const names = endpoints.map(({ name }) => name);
+  const gate = isProtected(upstream) ? services.gateOf?.(upstream) : undefined;
+  const view = gate === undefined ? undefined : new GateView(gate, names);
   const chooser = new EndpointChooser(upstream, {
     endpoints: loads,
+    places: upstream.limits.perEndpoint > 0 ? view : undefined,
     standing: services.standingOf?.(upstream, slots),
     worker: services.worker,
     zone: services.zone,
@@ -101,6 +110,7 @@ function compileUpstream(
     endpoints,
     isHttp2: upstream.protocol === "h2" || upstream.protocol === "h2c",
     chooser,
+    gate: view,
   };
 }
 
@@ -125,6 +135,7 @@ function compileRoute(
     timeouts: { connectMs, responseMs, idleMs },
     requestMs,
     errorPages: readPages(route.errorPages, services),
+    shed: SHED_NUMBER[route.shed],
   };
 }
 

@@ -26,10 +26,20 @@ export interface Standing {
   look(): boolean;
 }
 
+/** Which endpoints take no more for now, because of a limit (`upstream-gate.ts`). */
+export interface Places {
+  /** 1 = full, by index. */
+  readonly full: Uint8Array;
+  /** Looks again. out  true when others are full than at the last look */
+  look(): boolean;
+}
+
 export interface GroupNeeds {
   readonly endpoints: readonly Loaded[];
   /** undefined = nobody watches these endpoints: all are up for ever. */
   readonly standing: Standing | undefined;
+  /** undefined = no endpoint is ever full. */
+  readonly places?: Places | undefined;
   readonly worker: number;
   /** Where this machine stands, "" = nobody said. */
   readonly zone: string;
@@ -42,6 +52,7 @@ const NO_SHARE = -1;
 
 export class EndpointChooser {
   readonly #standing: Standing | undefined;
+  readonly #places: Places | undefined;
   readonly #configured: Float64Array;
   readonly #weights: Float64Array;
   readonly #tiers: readonly Uint8Array[];
@@ -69,6 +80,7 @@ export class EndpointChooser {
       return new Lane(needs.endpoints, this.#weights, policy, needs.chance);
     };
     this.#standing = needs.standing;
+    this.#places = needs.places;
     this.#configured = Float64Array.from(endpoints, ({ weight }) => weight);
     this.#weights = this.#configured.slice();
     this.#tiers = tiersOf(endpoints);
@@ -91,6 +103,7 @@ export class EndpointChooser {
    */
   choose(exchange: Exchange, excluded: Uint8Array | undefined): number {
     if (this.#standing?.look() === true) this.#arrange();
+    if (this.#places?.look() === true) this.#arrange();
     if (excluded !== undefined) return this.#chooseLeft(excluded);
     if (this.#sticky !== undefined) {
       const bound = this.#sticky.endpointOf(exchange);
@@ -106,8 +119,13 @@ export class EndpointChooser {
   }
 
   #mayStay(index: number): boolean {
+    if (this.#isFull(index)) return false;
     const standing = this.#standing;
     return standing === undefined || takesSticky(standing.states[index] as number);
+  }
+
+  #isFull(index: number): boolean {
+    return this.#places !== undefined && this.#places.full[index] === 1;
   }
 
   #lane(): Lane {
@@ -125,7 +143,7 @@ export class EndpointChooser {
       const left: number[] = [];
       for (let index = 0; index < tier.length; index++) {
         const isLeft = tier[index] === 1 && this.#usable[index] === 1 && excluded[index] !== 1;
-        if (isLeft && (this.#weights[index] as number) > 0) left.push(index);
+        if (isLeft && !this.#isFull(index) && (this.#weights[index] as number) > 0) left.push(index);
       }
       if (left.length > 0) return left[Math.floor(this.#chance() * left.length)] as number;
     }
@@ -146,7 +164,9 @@ export class EndpointChooser {
     }
     const tier = this.#membersNow();
     for (let index = 0; index < this.#usable.length; index++) {
-      this.#all.eligible[index] = (tier?.[index] ?? 0) & (this.#usable[index] as number);
+      // an endpoint that is full still counts for its tier: what it cannot take waits, backups are for trouble
+      const isFree = Number(!this.#isFull(index));
+      this.#all.eligible[index] = (tier?.[index] ?? 0) & (this.#usable[index] as number) & isFree;
     }
     this.#all.revision++;
     this.#arrangeZones(tier);

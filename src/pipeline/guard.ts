@@ -1,10 +1,12 @@
 /**
  * Guard: may the request pass, and what does its route do with it?
  *
- * why    when buffers are at their ceiling, the newest request is refused: those under way can finish
+ * why    when buffers are at their ceiling, the newest request is refused: those under way can finish. Before it comes
+ *        to that, an overloaded worker turns away some by their route's priority
  */
 import { fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
+import { WORKER } from "../observe/metrics.table.ts";
 import { grpcTimeoutMs } from "./grpc.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { LocalAnswer, Planned, Route } from "./plan.ts";
@@ -19,6 +21,8 @@ export function guard(exchange: Planned): NextOf<"guard"> {
     return "answer";
   }
   const route = plan.route as Route;
+  const { shedder } = plan.services;
+  if (!shedder.admits(route.shed, plan.services.chance())) return shed(exchange, route);
   const { action } = route;
   if (action.kind === "proxy") {
     if (route.requestMs > 0) exchange.deadlineMs = exchange.startedAtMs + route.requestMs;
@@ -27,6 +31,15 @@ export function guard(exchange: Planned): NextOf<"guard"> {
   }
   if (action.kind === "files") return "serve";
   plan.local = action.kind === "respond" ? action : redirect(exchange, action);
+  return "answer";
+}
+
+/** Of no use to anybody unless it costs next to nothing: no endpoint is asked, no body is waited for. */
+function shed(exchange: Planned, { shed: priority }: Route): "answer" {
+  const { counters, workerSlot, shedder } = exchange.plan.services;
+  const at = workerSlot + WORKER.at.shed + priority;
+  counters[at] = (counters[at] as number) + 1;
+  exchange.failure = fail("shed", shedder.cause);
   return "answer";
 }
 

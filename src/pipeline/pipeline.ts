@@ -48,6 +48,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   requestEnd(exchange: Exchange, trailers: string): void {
     const { plan } = exchange as Planned;
     exchange.upstream?.sendEnd(trailers);
+    plan.hold?.requestEnded();
     if (plan.isAwaitingRequest) {
       plan.isAwaitingRequest = false;
       run(exchange as Planned, "answer");
@@ -98,7 +99,9 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   }
 
   response(exchange: Exchange, isEnd: boolean): void {
-    (exchange as Planned).plan.isEnd = isEnd;
+    const { plan } = exchange as Planned;
+    plan.isEnd = isEnd;
+    plan.hold?.answered();
     run(exchange as Planned, "answer");
   }
 
@@ -129,6 +132,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
       return;
     }
     tellTrouble(planned, failure);
+    planned.plan.hold?.failed(failure);
     const mayRetry = prepareRetry(planned, failure);
     if (!mayRetry) exchange.failure = failure;
     if (planned.plan.isRunning) planned.plan.isFailing = true;

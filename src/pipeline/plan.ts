@@ -4,8 +4,10 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
+import type { Failure } from "../core/failure.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
+import type { Shedder } from "../limit/shedding.ts";
 import type { LogEntry } from "../observe/access-log.ts";
 import type { CompiledEdits } from "../route/edits.ts";
 import type { EncodedSlash } from "../route/path.ts";
@@ -17,6 +19,7 @@ import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { ErrorPages } from "./error-answer.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
+import type { WAIT } from "./phases.table.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
 export interface ToHttps {
@@ -54,6 +57,8 @@ export interface Route {
   /** For the whole exchange; 0 = none. */
   readonly requestMs: number;
   readonly errorPages: ErrorPages | undefined;
+  /** Number of its priority under overload (`limit/shedding.ts`): 0 is the last to be turned away. */
+  readonly shed: number;
 }
 
 export type RouteAction =
@@ -68,6 +73,18 @@ export interface UpstreamGroup {
   /** Its endpoints speak HTTP/2 and nothing else. */
   readonly isHttp2: boolean;
   readonly chooser: Chooser;
+  /** undefined = its attempts are not limited. */
+  readonly gate?: Gate | undefined;
+}
+
+/** Who lets attempts in: `upstream-gate.ts` fulfils it. */
+export interface Gate {
+  /** out  undefined = the attempt has a place, held by the plan; else what phase `choose` returns */
+  enter(exchange: Planned): typeof WAIT | "answer" | undefined;
+  /** An endpoint is chosen for the attempt that has a place. */
+  chosen(exchange: Planned, index: number): void;
+  /** None could be. out  undefined = not because of a limit; else what phase `choose` returns */
+  missed(exchange: Planned): typeof WAIT | "answer" | undefined;
 }
 
 /** Which endpoint takes a request: `endpoint-chooser.ts` fulfils it. */
@@ -76,6 +93,25 @@ export interface Chooser {
   choose(exchange: Exchange, excluded: Uint8Array | undefined): number;
   /** Field line for the answer that keeps the client at the endpoint, or "". */
   stickyLine(exchange: Exchange, index: number): string;
+}
+
+/** Attempts that are under way at one endpoint. */
+export interface EndpointPlaces {
+  inFlight: number;
+}
+
+/** The place of one attempt: `hold.ts` fulfils it. */
+export interface Held {
+  /** The attempt goes to this endpoint. */
+  chose(endpoint: EndpointPlaces): void;
+  /** The client has sent all: before that, whatever takes long may be its own fault. */
+  requestEnded(): void;
+  /** The head of the answer is there. */
+  answered(): void;
+  /** The attempt has failed: its place is given back. */
+  failed(failure: Failure): void;
+  /** Gives the place back, if that has not happened. */
+  leave(): void;
 }
 
 export interface Endpoint {
@@ -104,6 +140,8 @@ export interface PipelineServices {
   readonly budget: BufferBudget;
   /** A number in [0, 1). */
   readonly chance: () => number;
+  /** Whom an overloaded worker still takes. */
+  readonly shedder: Pick<Shedder, "admits" | "cause">;
   /** Writes an access log line; undefined = off. */
   logAccess: ((entry: LogEntry) => void) | undefined;
   /** ms since the epoch at monotonic 0. */
@@ -122,6 +160,11 @@ export class Plan {
   endpoint: Endpoint | undefined;
   /** Its place in the upstream. */
   endpointIndex = -1;
+  /** The place of the attempt that is under way; undefined where attempts are not limited. */
+  hold: Held | undefined;
+  /** Waited for places so far. */
+  queueMs = 0;
+  hasQueued = false;
   attempts = 0;
   /** Endpoints that must not be tried again, by index; made by the first retry. */
   excluded: Uint8Array | undefined;

@@ -76,7 +76,7 @@ function entryOf(exchange: Planned): LogEntry {
     endpoint: plan.endpoint?.name ?? "",
     attempts: plan.attempts,
     headMs: exchange.startedAtMs - exchange.acceptedAtMs,
-    queueMs: 0,
+    queueMs: plan.queueMs,
     connectMs: since(exchange.connectStartedAtMs, exchange.connectedAtMs),
     firstByteMs: since(exchange.sentAtMs, exchange.respondedAtMs),
     totalMs: clock.nowMs - exchange.startedAtMs,

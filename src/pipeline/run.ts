@@ -76,5 +76,6 @@ function fall(exchange: Planned, defect: unknown): void {
 export function finish(exchange: Planned): void {
   if (exchange.isOver) return;
   exchange.isOver = true;
+  exchange.plan.hold?.leave();
   record(exchange);
 }

@@ -43,6 +43,7 @@ export function fakeServices(): FakeServices {
     dates: new HttpClock(),
     budget: new BufferBudget(1_000_000),
     chance: () => 0,
+    shedder: { admits: () => true, cause: "loop_lag" },
     logAccess: (entry) => logged.push(entry),
     epochMs: 1_700_000_000_000,
     events: undefined,
@@ -84,6 +85,7 @@ export function fixedRoute(parts: Partial<Route> = {}): Route {
     timeouts: { connectMs: 0, responseMs: 0, idleMs: 0 },
     requestMs: 0,
     errorPages: undefined,
+    shed: 1,
     ...parts,
   };
 }
