@@ -169,6 +169,7 @@ export class Dataplane {
         inFlightAt: (slot) => this.#inFlight.at(slot),
         gateOf: (upstream) => this.#gates.of(upstream, slots),
         standingOf: (upstream, endpointSlots) => this.#states.standingOf(upstream, endpointSlots),
+        budgetOf: (upstream, share) => this.#states.budgetOf(upstream, share),
         readText: (path) => readFileSync(path, "utf8"),
         poolFor: (key, slot, upstream, endpoint) =>
           this.#pools.get(key)?.pool ?? this.#newPool(slot, endpoint, settings.of(upstream, endpoint)),

@@ -7,6 +7,7 @@
  */
 import type { UpstreamConfig } from "../config/config.ts";
 import { BOARD_WORDS } from "../health/board.table.ts";
+import type { RetryBudget } from "../limit/budget.ts";
 import { type SlotMap, sharedKey } from "../observe/series.ts";
 import {
   BoardStanding,
@@ -14,6 +15,7 @@ import {
   type FailingEndpoint,
   UpstreamHealth,
 } from "../pipeline/endpoint-health.ts";
+import { newBudget } from "../pipeline/retry-rules.ts";
 import { CONTROL_ROW, type Zone } from "../zone/zone.ts";
 
 export class UpstreamStates {
@@ -22,6 +24,9 @@ export class UpstreamStates {
   readonly #report: (failing: FailingEndpoint) => void;
   #healths = new Map<string, UpstreamHealth>();
   #prepared = new Map<string, UpstreamHealth>();
+  /** Of repeats, by share and upstream. */
+  #budgets = new Map<string, RetryBudget>();
+  #preparedBudgets = new Map<string, RetryBudget>();
   #sharedSlot = -1;
 
   constructor(zone: Zone, report: (failing: FailingEndpoint) => void) {
@@ -39,6 +44,7 @@ export class UpstreamStates {
   /** A version is about to be compiled. */
   prepare(slots: SlotMap): void {
     this.#prepared = new Map();
+    this.#preparedBudgets = new Map();
     this.#sharedSlot = slots[sharedKey("endpoint")] ?? -1;
     const last = Object.values(slots).reduce((most, slot) => Math.max(most, slot), 0);
     const needed = last + BOARD_WORDS;
@@ -75,8 +81,17 @@ export class UpstreamStates {
     });
   }
 
+  /** Routes that give an upstream's repeats the same share have one budget together, which a reload does not fill up. */
+  budgetOf(upstream: string, share: number): RetryBudget {
+    const key = `${share} ${upstream}`;
+    const budget = this.#preparedBudgets.get(key) ?? this.#budgets.get(key) ?? newBudget(upstream, share);
+    this.#preparedBudgets.set(key, budget);
+    return budget;
+  }
+
   commit(): void {
     this.#healths = this.#prepared;
+    this.#budgets = this.#preparedBudgets;
   }
 
   /** In force; undefined for an upstream that is not. */

@@ -14,6 +14,7 @@ import { SHED_NUMBER } from "../limit/shedding.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
+import { compileRetry, newBudget } from "../pipeline/retry-rules.ts";
 import { redirectToHttps } from "../pipeline/to-https.ts";
 import { compileEdits } from "../route/edits.ts";
 import type { HeaderEdits } from "../route/match.ts";
@@ -294,6 +295,7 @@ function forwardingRules(route: RouteConfig): Route {
     timeouts: route.timeouts,
     requestMs: route.timeouts.requestMs,
     errorPages: undefined,
+    retry: compileRetry(route.retry, [], newBudget),
     shed: SHED_NUMBER[route.shed],
   };
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { fakeExchange, fixedRoute } from "../../tests/support/fake-exchange.ts";
 import { testChooser, testUpstream } from "../../tests/support/test-upstream.ts";
+import { fail } from "../core/failure.ts";
 import { choose } from "./choose.ts";
 import type { Planned, UpstreamGroup } from "./plan.ts";
 
@@ -60,7 +61,8 @@ test("a further attempt passes over endpoints that failed, and does not move the
   exchange.plan.excluded = Uint8Array.from([1, 1, 1, 0]);
   expect(chosen(exchange)).toEqual(["forward", "e3"]);
   exchange.plan.excluded = Uint8Array.from([1, 1, 1, 1]);
-  expect(choose(exchange)).toBe("answer");
+  exchange.plan.failed = fail("connect_timeout");
+  expect([choose(exchange), exchange.failure]).toEqual(["answer", exchange.plan.failed]);
   expect(chosen(exchangeFor([upstream]))).toEqual(["forward", "e1"]);
 });
 
@@ -70,4 +72,13 @@ test("a fresh connection to the same endpoint keeps the choice", () => {
   exchange.plan.isFreshRetry = true;
   expect(chosen(exchange)).toEqual(["forward", "e0"]);
   expect(exchange.plan.attempts).toBe(2);
+});
+
+test("all have been tried: one that may do better by now is asked again", () => {
+  const exchange = exchangeFor([group(["used", "used"])]);
+  choose(exchange);
+  exchange.plan.excluded = Uint8Array.from([1, 1]);
+  exchange.plan.failed = fail("connect_refused");
+  expect(chosen(exchange)).toEqual(["forward", "e0"]);
+  expect([...(exchange.plan.excluded ?? [])]).toEqual([0, 0]);
 });

@@ -6,6 +6,9 @@
 import { fail } from "../core/failure.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { Planned, Route, UpstreamGroup } from "./plan.ts";
+import { mayGoBack } from "./retry.ts";
+
+const NONE = -1;
 
 export function choose(exchange: Planned): NextOf<"choose"> {
   const { plan } = exchange;
@@ -20,11 +23,11 @@ export function choose(exchange: Planned): NextOf<"choose"> {
     gate?.chosen(exchange, plan.endpointIndex);
     return "forward";
   }
-  const index = upstream?.chooser.choose(exchange, plan.excluded) ?? -1;
-  if (index === -1) {
+  const index = upstream === undefined ? NONE : pick(exchange, upstream);
+  if (index === NONE) {
     const next = gate?.missed(exchange);
     if (next !== undefined) return next;
-    exchange.failure ??= fail("no_endpoint", upstream?.name);
+    exchange.failure ??= plan.failed ?? fail("no_endpoint", upstream?.name);
     return "answer";
   }
   plan.attempts++;
@@ -32,6 +35,15 @@ export function choose(exchange: Planned): NextOf<"choose"> {
   plan.endpoint = upstream?.endpoints[index];
   plan.endpointIndex = index;
   return "forward";
+}
+
+/** An endpoint that this exchange has not tried; when it has tried all, one that may do better by now. */
+function pick(exchange: Planned, { chooser }: UpstreamGroup): number {
+  const { plan } = exchange;
+  const index = chooser.choose(exchange, plan.excluded);
+  if (index !== NONE || plan.excluded === undefined || !mayGoBack(plan)) return index;
+  plan.excluded = new Uint8Array(plan.excluded.length);
+  return chooser.choose(exchange, plan.excluded);
 }
 
 function chooseUpstream(exchange: Planned): UpstreamGroup | undefined {

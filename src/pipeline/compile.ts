@@ -15,16 +15,19 @@ import type {
   UpstreamConfig,
 } from "../config/config.ts";
 import { isProtected } from "../config/protected.ts";
+import type { RetryBudget } from "../limit/budget.ts";
 import { SHED_NUMBER } from "../limit/shedding.ts";
 import { seriesKey, sharedKey } from "../observe/series.ts";
 import { compileEdits } from "../route/edits.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { compileSplit } from "../route/split.ts";
 import { compileTable } from "../route/table.ts";
+import type { UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
 import type { Loaded } from "./lane.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
+import { compileRetry, newBudget } from "./retry-rules.ts";
 import { GateView, type UpstreamGate } from "./upstream-gate.ts";
 
 export interface Snapshot {
@@ -57,6 +60,8 @@ export interface CompileServices {
   readonly standingOf?: (upstream: UpstreamConfig, slots: readonly number[]) => Standing | undefined;
   /** The gate of a protected upstream: one that exists, or a new one. */
   readonly gateOf?: (upstream: UpstreamConfig) => UpstreamGate;
+  /** The budget of an upstream's repeats: one that exists, or a new one. */
+  readonly budgetOf?: (upstream: string, share: number) => RetryBudget;
 }
 
 /** Slot of a listener, route or endpoint; names past the row's capacity share one. */
@@ -123,7 +128,7 @@ function compileRoute(
   groups: ReadonlyMap<string, UpstreamGroup>,
   services: CompileServices,
 ): Route {
-  const { connectMs, responseMs, idleMs, requestMs } = route.timeouts;
+  const { requestMs } = route.timeouts;
   return {
     name: route.name,
     slot: slotFor(services.slots, seriesKey("route", route.name), sharedKey("route")),
@@ -132,11 +137,23 @@ function compileRoute(
     hostRewrite: route.rewrite.host,
     requestEdits: compileEdits(route.requestHeaders),
     responseEdits: compileEdits(route.responseHeaders),
-    timeouts: { connectMs, responseMs, idleMs },
+    timeouts: timeoutsOf(route),
     requestMs,
     errorPages: readPages(route.errorPages, services),
+    retry: compileRetry(route.retry, targetsOf(route), services.budgetOf ?? newBudget),
     shed: SHED_NUMBER[route.shed],
   };
+}
+
+/** `perTry` bounds both waits of an attempt: for the connection and, once the request is out, for the head. */
+function timeoutsOf({ timeouts, retry: { perTryMs } }: RouteConfig): UpstreamTimeouts {
+  const { connectMs, responseMs, idleMs } = timeouts;
+  const within = (ms: number) => (perTryMs === 0 ? ms : Math.min(ms || perTryMs, perTryMs));
+  return { connectMs: within(connectMs), responseMs: within(responseMs), idleMs };
+}
+
+function targetsOf({ action }: RouteConfig): readonly string[] {
+  return action.kind === "proxy" ? action.targets.map(({ upstream }) => upstream) : [];
 }
 
 function compileAction(route: RouteConfig, groups: ReadonlyMap<string, UpstreamGroup>): RouteAction {

@@ -17,6 +17,8 @@ import { grpcTimeoutLine, grpcTimeoutMs } from "./grpc.ts";
 import { GrpcWeb, grpcWebType } from "./grpc-web.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Endpoint, Planned, Route, Site } from "./plan.ts";
+import { armHedge, beginRepeats } from "./repeat.ts";
+import { requestTimeoutLine } from "./request-timeout.ts";
 import { sendAgain } from "./send-again.ts";
 
 /** What a proxy says about a client, in every spelling that some backend reads. */
@@ -41,6 +43,7 @@ const SAID_ANEW = fieldMask("x-forwarded-for", "via", "x-request-id", "tracepare
 /** What only a listener that verifies clients may say. */
 const CERTIFICATE_MASK = fieldMask("client certificate");
 const GRPC_TIMEOUT_MASK = fieldMask("grpc-timeout");
+const REQUEST_TIMEOUT_MASK = fieldMask("x-request-timeout");
 const HOST_MASK = fieldMask("host");
 const EXPECT_MASK = fieldMask("expect");
 
@@ -59,7 +62,12 @@ const PSEUDONYM = "weir";
 export function forward(exchange: Planned): NextOf<"forward"> {
   const { plan } = exchange;
   const endpoint = plan.endpoint as Endpoint;
-  if (!plan.isComposed) compose(exchange, plan.route as Route, endpoint);
+  const route = plan.route as Route;
+  if (!plan.isComposed) {
+    compose(exchange, route, endpoint);
+    if (route.retry.budgets !== undefined) beginRepeats(exchange, route);
+  }
+  if (exchange.deadlineMs !== Number.POSITIVE_INFINITY) tellTimeLeft(exchange);
   const mayReuse = !plan.isFreshRetry;
   plan.isFreshRetry = false;
   const isReady = endpoint.pool.send(exchange, mayReuse);
@@ -70,13 +78,16 @@ export function forward(exchange: Planned): NextOf<"forward"> {
     if (mayFollow) exchange.downstream.resumeRequest(exchange);
     else exchange.downstream.pauseRequest(exchange);
   }
+  if (route.retry.hedgeAfterMs > 0 && plan.again !== undefined) {
+    armHedge(exchange, plan.again, route.retry.hedgeAfterMs);
+  }
   return WAIT;
 }
 
 /** The pool could not even try: the failure came while this phase was running. */
 function afterFailure(exchange: Planned): NextOf<"forward"> {
   exchange.plan.isFailing = false;
-  if (exchange.failure === undefined) return "choose";
+  if (exchange.failure === undefined) return exchange.plan.again?.isWaiting === true ? WAIT : "choose";
   exchange.downstream.resumeRequest(exchange); // the answer may wait for the end of the body
   return "answer";
 }
@@ -136,7 +147,6 @@ function composeFields(exchange: Planned, route: Route, endpointName: string): v
 function aboutClient(exchange: Planned, isTrusted: boolean): string {
   let lines = isTrusted ? aboutTrusted(exchange) : clientLinesOf(exchange);
   if ((exchange.downstream.listener.site as Site).forwardsCertificate) lines += aboutCertificate(exchange);
-  if (exchange.requestFields.has(GRPC_TIMEOUT)) lines += timeLeft(exchange);
   return lines;
 }
 
@@ -147,12 +157,19 @@ function aboutCertificate(exchange: Planned): string {
   return client === undefined ? "" : certificateLines(client);
 }
 
-/** Time that went by here is not the endpoint's any more. Another attempt is told as much as the first. */
-function timeLeft(exchange: Planned): string {
-  const isWritten = grpcTimeoutMs(exchange.requestFields) !== Number.POSITIVE_INFINITY;
-  if (!isWritten || exchange.deadlineMs === Number.POSITIVE_INFINITY) return "";
-  exchange.upstreamDropHigh |= GRPC_TIMEOUT_MASK.high;
-  return grpcTimeoutLine(exchange.deadlineMs - clock.nowMs);
+/** Each attempt is told how much time is left: what went by here, or with another endpoint, is not its any more. */
+function tellTimeLeft(exchange: Planned): void {
+  const { plan, requestFields } = exchange;
+  const leftMs = exchange.deadlineMs - clock.nowMs;
+  plan.added ??= exchange.upstreamAdded;
+  let lines = requestTimeoutLine(leftMs);
+  exchange.upstreamDropHigh |= REQUEST_TIMEOUT_MASK.high;
+  if (requestFields.has(GRPC_TIMEOUT) && grpcTimeoutMs(requestFields) !== Number.POSITIVE_INFINITY) {
+    exchange.upstreamDropHigh |= GRPC_TIMEOUT_MASK.high;
+    lines += grpcTimeoutLine(leftMs);
+  }
+  const edits = plan.route?.requestEdits;
+  exchange.upstreamAdded = plan.added + (edits === undefined ? lines : withoutNames(lines, edits.names));
 }
 
 /** A Host line of our own, where the client's may not or need not pass; else "". */

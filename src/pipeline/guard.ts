@@ -10,8 +10,10 @@ import { WORKER } from "../observe/metrics.table.ts";
 import { grpcTimeoutMs } from "./grpc.ts";
 import type { NextOf } from "./phases.table.ts";
 import type { LocalAnswer, Planned, Route } from "./plan.ts";
+import { requestTimeoutMs } from "./request-timeout.ts";
 
 const GRPC_TIMEOUT = fieldIdOf("grpc-timeout");
+const REQUEST_TIMEOUT = fieldIdOf("x-request-timeout");
 const NO_BODY = Buffer.alloc(0);
 
 export function guard(exchange: Planned): NextOf<"guard"> {
@@ -26,7 +28,9 @@ export function guard(exchange: Planned): NextOf<"guard"> {
   const { action } = route;
   if (action.kind === "proxy") {
     if (route.requestMs > 0) exchange.deadlineMs = exchange.startedAtMs + route.requestMs;
-    if (exchange.requestFields.has(GRPC_TIMEOUT)) shortenDeadline(exchange);
+    const { requestFields: fields } = exchange;
+    if (fields.has(GRPC_TIMEOUT)) shortenDeadline(exchange, grpcTimeoutMs(fields));
+    if (fields.has(REQUEST_TIMEOUT)) shortenDeadline(exchange, requestTimeoutMs(fields));
     return "choose";
   }
   if (action.kind === "files") return "serve";
@@ -43,10 +47,9 @@ function shed(exchange: Planned, { shed: priority }: Route): "answer" {
   return "answer";
 }
 
-/** A gRPC client says how long it waits: nothing is done for it after that. */
-function shortenDeadline(exchange: Planned): void {
-  const dueAtMs = exchange.startedAtMs + grpcTimeoutMs(exchange.requestFields);
-  exchange.deadlineMs = Math.min(exchange.deadlineMs, dueAtMs);
+/** A client says how long it waits: nothing is done for it after that. */
+function shortenDeadline(exchange: Planned, waitsMs: number): void {
+  exchange.deadlineMs = Math.min(exchange.deadlineMs, exchange.startedAtMs + waitsMs);
 }
 
 function redirect(

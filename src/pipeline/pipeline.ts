@@ -11,8 +11,10 @@ import { fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import { HOP_BY_HOP, readConnection } from "../protocol/h1/connection-field.ts";
 import type { DownstreamEvents, Exchange, UpstreamEvents } from "../session/exchange.ts";
+import type { Again } from "./again.ts";
 import { type PipelineServices, Plan, type Planned } from "./plan.ts";
-import { prepareRetry } from "./retry.ts";
+import { awaitTry, dropAnswer, holdAnswer } from "./repeat.ts";
+import { NO_TRY, tryAfterAnswer, tryAfterFailure } from "./retry.ts";
 import { finish, run } from "./run.ts";
 import { sendAgain } from "./send-again.ts";
 import { tellTrouble } from "./trouble.ts";
@@ -38,15 +40,17 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
 
   requestBody(exchange: Exchange, bytes: Buffer): void {
     const { upstream } = exchange;
-    const { web } = (exchange as Planned).plan;
+    const { web, again } = (exchange as Planned).plan;
     const sent = web === undefined ? bytes : web.request(bytes);
     // without an upstream the answer is under way already: the rest of the body is read and forgotten
     if (upstream === undefined || sent.length === 0) return;
+    again?.body?.take(sent);
     if (!upstream.sendBody(sent)) exchange.downstream.pauseRequest(exchange);
   }
 
   requestEnd(exchange: Exchange, trailers: string): void {
     const { plan } = exchange as Planned;
+    if (plan.again?.body !== undefined) plan.again.body.trailers = trailers;
     exchange.upstream?.sendEnd(trailers);
     plan.hold?.requestEnded();
     if (plan.isAwaitingRequest) {
@@ -73,6 +77,7 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     if (exchange.isOver) return;
     const planned = exchange as Planned;
     planned.plan.isRequestBroken = true;
+    planned.plan.again?.end();
     exchange.upstream?.cancel();
     exchange.upstream = undefined;
     if (exchange.isTunnel) {
@@ -89,11 +94,12 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   // ── from the endpoint ──
 
   upstreamReady(exchange: Exchange): void {
-    if (sendAgain(exchange)) exchange.downstream.resumeRequest(exchange);
+    if (sendAgain(exchange as Planned)) exchange.downstream.resumeRequest(exchange);
   }
 
   interim(exchange: Exchange, status: number, fields: Fields): void {
     if (status === CONTINUE && !exchange.expectsContinue) return;
+    if ((exchange as Planned).plan.isShadow) return; // the client hears one of two
     readConnection(fields);
     exchange.downstream.sendInterim(exchange, status, fields.linesWithout(INTERIM_DROPS, HOP_BY_HOP.high));
   }
@@ -102,17 +108,63 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     const { plan } = exchange as Planned;
     plan.isEnd = isEnd;
     plan.hold?.answered();
-    run(exchange as Planned, "answer");
+    if (plan.again === undefined) run(exchange as Planned, "answer");
+    else this.#weigh(exchange as Planned, plan.again, isEnd);
+  }
+
+  /** An answer has come for a request that could be sent again: does it go to the client? */
+  #weigh(runner: Planned, { race }: Again, isEnd: boolean): void {
+    const exchange = (race === undefined ? runner : race.answered(runner, isEnd)) as Planned | undefined;
+    if (exchange === undefined) return;
+    const { plan } = exchange;
+    const again = plan.again as Again;
+    plan.isEnd = isEnd;
+    again.dismiss();
+    const delayMs = tryAfterAnswer(exchange);
+    if (delayMs !== NO_TRY) {
+      dropAnswer(exchange);
+      if (delayMs > 0) this.#await(exchange, delayMs);
+      else run(exchange, "choose");
+    } else if (!holdAnswer(exchange, again)) {
+      again.keepNothing();
+      run(exchange, "answer");
+    }
+  }
+
+  #await(exchange: Planned, delayMs: number): void {
+    awaitTry(exchange, delayMs, () => run(exchange, "choose"));
   }
 
   responseBody(exchange: Exchange, bytes: Buffer): void {
-    const { web } = (exchange as Planned).plan;
+    const { web, again } = (exchange as Planned).plan;
+    if (again !== undefined) {
+      this.#takeBody(exchange as Planned, again, bytes);
+      return;
+    }
     const sent = web === undefined ? bytes : web.response(bytes);
     if (!exchange.downstream.sendBody(exchange, sent)) exchange.upstream?.pauseResponse();
   }
 
-  responseEnd(exchange: Exchange, trailers: string): void {
-    const { web } = (exchange as Planned).plan;
+  /** Likewise, of an exchange that kept something for another attempt. */
+  #takeBody(runner: Planned, { race }: Again, bytes: Buffer): void {
+    const exchange = (race?.lead ?? runner) as Planned;
+    const { web, again } = exchange.plan;
+    if (again?.held !== undefined) {
+      again.held.take(bytes);
+      return;
+    }
+    const sent = web === undefined ? bytes : web.response(bytes);
+    if (!exchange.downstream.sendBody(exchange, sent)) exchange.upstream?.pauseResponse();
+  }
+
+  responseEnd(runner: Exchange, trailers: string): void {
+    const exchange = (runner as Planned).plan.again?.race?.lead ?? runner;
+    if (exchange !== runner) exchange.upstream = undefined; // the session has told its own exchange only
+    const { web, again } = (exchange as Planned).plan;
+    if (again?.held !== undefined) {
+      this.#endHeld(exchange as Planned, again, trailers);
+      return;
+    }
     if (web?.isAnswered === true && exchange.sentBodyKind !== BODY_NONE) {
       exchange.downstream.sendBody(exchange, web.end(trailers));
       exchange.downstream.sendEnd(exchange, "");
@@ -123,20 +175,37 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     exchange.downstream.resumeRequest(exchange);
   }
 
-  upstreamFailed(exchange: Exchange, failure: Failure): void {
+  /** The answer that was held is whole. */
+  #endHeld(exchange: Planned, again: Again, trailers: string): void {
+    again.held?.giveTo(exchange);
+    again.held = undefined;
+    again.keepNothing();
+    exchange.plan.isEnd = trailers === "";
+    run(exchange, "answer");
+    if (trailers !== "" && !exchange.isOver) exchange.downstream.sendEnd(exchange, trailers);
+  }
+
+  upstreamFailed(runner: Exchange, failure: Failure): void {
+    const race = (runner as Planned).plan.again?.race;
+    const exchange = race?.lead ?? runner;
     if (exchange.isOver) return;
     const planned = exchange as Planned;
+    tellTrouble(runner as Planned, failure);
+    if (race?.lost(runner as Planned, failure) === true) return;
     exchange.upstream = undefined;
     if (exchange.isTunnel) {
       this.#endTunnel(planned);
       return;
     }
-    tellTrouble(planned, failure);
-    planned.plan.hold?.failed(failure);
-    const mayRetry = prepareRetry(planned, failure);
-    if (!mayRetry) exchange.failure = failure;
+    (runner as Planned).plan.hold?.failed(failure);
+    planned.plan.again?.dismiss();
+    const delayMs = tryAfterFailure(planned, failure);
+    if (planned.plan.again?.held !== undefined) dropAnswer(planned);
+    if (delayMs === NO_TRY) exchange.failure = failure;
+    else if (delayMs > 0) this.#await(planned, delayMs);
     if (planned.plan.isRunning) planned.plan.isFailing = true;
-    else if (mayRetry) run(planned, "choose");
+    else if (delayMs === 0) run(planned, "choose");
+    else if (delayMs > 0) return;
     else if (exchange.isHeadSent) this.#cut(planned);
     else this.#answerFailure(planned);
   }

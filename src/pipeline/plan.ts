@@ -17,9 +17,11 @@ import type { RouteTable } from "../route/table.ts";
 import type { Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { BufferBudget } from "../transport/wire.ts";
+import type { Again } from "./again.ts";
 import type { ErrorPages } from "./error-answer.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
 import type { WAIT } from "./phases.table.ts";
+import type { RetryRules } from "./retry-rules.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
 export interface ToHttps {
@@ -57,6 +59,7 @@ export interface Route {
   /** For the whole exchange; 0 = none. */
   readonly requestMs: number;
   readonly errorPages: ErrorPages | undefined;
+  readonly retry: RetryRules;
   /** Number of its priority under overload (`limit/shedding.ts`): 0 is the last to be turned away. */
   readonly shed: number;
 }
@@ -81,6 +84,8 @@ export interface UpstreamGroup {
 export interface Gate {
   /** out  undefined = the attempt has a place, held by the plan; else what phase `choose` returns */
   enter(exchange: Planned): typeof WAIT | "answer" | undefined;
+  /** For an attempt that nobody has to wait for. out  false when there is no place now */
+  enterNow(exchange: Planned): boolean;
   /** An endpoint is chosen for the attempt that has a place. */
   chosen(exchange: Planned, index: number): void;
   /** None could be. out  undefined = not because of a limit; else what phase `choose` returns */
@@ -168,6 +173,14 @@ export class Plan {
   attempts = 0;
   /** Endpoints that must not be tried again, by index; made by the first retry. */
   excluded: Uint8Array | undefined;
+  /** What the attempt before came to; undefined = it was answered, or there was none. */
+  failed: Failure | undefined;
+  /** What is kept for another attempt; undefined = nothing, which is the rule. */
+  again: Again | undefined;
+  /** A second attempt beside the first (`hedge.ts`), which the client's session knows nothing of. */
+  isShadow = false;
+  /** Field lines for the endpoint that are the same for each attempt; only kept when others are not. */
+  added: string | undefined;
   /** The next attempt goes to the same endpoint, on a connection of its own. */
   isFreshRetry = false;
   /** The request for the endpoint is written down: further attempts send the same. */

@@ -77,5 +77,6 @@ export function finish(exchange: Planned): void {
   if (exchange.isOver) return;
   exchange.isOver = true;
   exchange.plan.hold?.leave();
+  exchange.plan.again?.end();
   record(exchange);
 }

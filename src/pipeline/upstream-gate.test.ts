@@ -455,3 +455,24 @@ test.each([1, 2, 3, 4, 5])("places are conserved, whatever happens to exchanges 
   const gone = stage.load({ connections: 0, perEndpoint: 1 });
   expect([...(gone.gate as GateView).full]).toEqual([0, 0, 0]);
 });
+
+test("an attempt that nobody has to wait for takes a free place, and never one that others wait for", () => {
+  const stage = new Stage({ connections: 2 });
+  const first = stage.ask("first");
+  const beside = fakeExchange().exchange;
+  beside.plan.upstream = stage.group;
+  expect(stage.gate.enterNow(beside)).toBe(true);
+  const waiting = stage.ask("waiting");
+  const another = fakeExchange().exchange;
+  expect([stage.gate.enterNow(another), waiting.plan.hold, another.plan.hold]).toEqual([
+    false,
+    undefined,
+    undefined,
+  ]);
+  first.plan.hold?.leave();
+  expect(stage.gate.enterNow(another)).toBe(false);
+  stage.settle();
+  expect(stage.sent).toEqual(["first", "waiting"]);
+  beside.plan.hold?.leave();
+  expect(stage.gate.enterNow(another)).toBe(true);
+});

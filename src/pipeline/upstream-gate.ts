@@ -190,6 +190,12 @@ export class UpstreamGate implements HoldGate {
     return this.#queue.size > 0 || !this.#hasPlace() ? this.wait(exchange) : this.#take(exchange);
   }
 
+  /** For an attempt that nobody has to wait for. out  false when there is no place now */
+  enterNow(exchange: Planned): boolean {
+    if (this.#isOpen() || this.#queue.size > 0 || !this.#hasPlace()) return false;
+    return this.#take(exchange) === undefined;
+  }
+
   #hasPlace(): boolean {
     const { limit } = this;
     return limit === 0 || this.#inFlight < limit;
@@ -432,6 +438,10 @@ export class GateView implements Gate {
 
   enter(exchange: Planned): typeof WAIT | "answer" | undefined {
     return this.gate.enter(exchange);
+  }
+
+  enterNow(exchange: Planned): boolean {
+    return this.gate.enterNow(exchange);
   }
 
   chosen(exchange: Planned, index: number): void {

@@ -1,10 +1,12 @@
 /**
  * Fake exchange: an exchange whose client is a note of what was sent to it, for tests of phases.
  */
+import { PLAIN_RETRY } from "../../src/config/check/resilience.ts";
 import { CidrSet } from "../../src/core/address.ts";
 import { fieldsOfLines } from "../../src/core/fields.ts";
 import { HttpClock } from "../../src/core/http-clock.ts";
 import { RequestIds } from "../../src/core/request-id.ts";
+import { RetryBudget } from "../../src/limit/budget.ts";
 import type { LogEntry } from "../../src/observe/access-log.ts";
 import { LISTENER, ROUTE, WORKER } from "../../src/observe/metrics.table.ts";
 import {
@@ -15,6 +17,7 @@ import {
   type Site,
   type SiteRules,
 } from "../../src/pipeline/plan.ts";
+import { compileRetry } from "../../src/pipeline/retry-rules.ts";
 import { compileTable, type RouteRule } from "../../src/route/table.ts";
 import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../../src/session/exchange.ts";
 import type { Listener } from "../../src/session/listener.ts";
@@ -85,6 +88,7 @@ export function fixedRoute(parts: Partial<Route> = {}): Route {
     timeouts: { connectMs: 0, responseMs: 0, idleMs: 0 },
     requestMs: 0,
     errorPages: undefined,
+    retry: compileRetry(PLAIN_RETRY, [], () => new RetryBudget({ share: 1, floorPerSec: 10 })),
     shed: 1,
     ...parts,
   };
