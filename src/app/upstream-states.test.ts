@@ -86,3 +86,30 @@ test("endpoints that share a series, because the zone is full, have no place on 
   standing.look();
   expect([...standing.states].map(stateOf)).toEqual(["up", "up"]);
 });
+
+test("a budget of repeats is kept over reloads, one for each share, and forgotten with its routes", () => {
+  const { states } = stage();
+  const load = (...shares: number[]) => {
+    states.prepare(SERIES);
+    const budgets = shares.map((share) => states.budgetOf("app", share));
+    states.commit();
+    return budgets;
+  };
+  const [first, again] = load(0.2, 0.2);
+  expect(again).toBe(first as never);
+  const [kept, other] = load(0.2, 0.1);
+  expect(kept).toBe(first as never);
+  expect(other).not.toBe(first as never);
+  load();
+  expect(load(0.2)[0]).not.toBe(first as never);
+});
+
+test("a version that was only prepared takes no budget away", () => {
+  const { states } = stage();
+  states.prepare(SERIES);
+  const budget = states.budgetOf("app", 0.2);
+  states.commit();
+  states.prepare(SERIES);
+  states.prepare(SERIES);
+  expect(states.budgetOf("app", 0.2)).toBe(budget);
+});
