@@ -142,7 +142,7 @@ const WEIR_RETRY = `    retry: { attempts: 3, on: [connect, reset, timeout, 500,
 const WEIR_HEALTH = `    balance: round-robin
     health:
       active: { path: /healthz, interval: 500ms, fastInterval: 250ms, timeout: ${CHECK_TIMEOUT}, rise: 2, fall: 2, expect: { status: 200 } }
-      passive: { failures: 3, window: 5s, eject: 2s, maxEject: 10s, errorRate: 50%, latency: 1500% }
+      passive: { failures: 3, window: 5s, eject: 4s, maxEject: 30s, errorRate: 50%, latency: 1500% }
       slowStart: ${SLOW_START_MS}ms`;
 
 const weirLimits = ({ perEndpoint, queue, queueMs }: Overload, endpoints: number) =>

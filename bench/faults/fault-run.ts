@@ -66,7 +66,7 @@ export interface FaultPlan {
   readonly times: FaultTimes;
 }
 
-const WARM_MS = 1500;
+const WARM_MS = 1000;
 const PATIENCE_MS = 5000;
 const KEYS = 200;
 const SECOND_MS = 1000;

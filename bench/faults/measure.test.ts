@@ -75,4 +75,7 @@ test("an endpoint that follows the curve is not off it, one that takes all at on
   );
   expect(atOnce.deviation).toBeGreaterThan(0.8);
   expect(returned(span, new Map(), others, 5000).afterMs).toBeUndefined();
+  // what was under way when the fault ended is no return
+  const late = new Map([[first, 9], [first + 1, 9], ...tenths(first + 40, 60, () => 50)]);
+  expect(returned(span, late, others, 5000).afterMs).toBe(4000);
 });

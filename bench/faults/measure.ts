@@ -86,7 +86,7 @@ export interface Return {
 export function returned(span: Span, own: Tenths, others: readonly Tenths[], slowStartMs: number): Return {
   const last = Math.floor(span.toMs / TENTH_MS) - 1;
   let first = Math.ceil(span.fromMs / TENTH_MS);
-  while (first <= last && (own.get(first) ?? 0) === 0) first++;
+  while (first <= last && !isBackAt(own, first)) first++;
   if (first > last) return { afterMs: undefined, taken: [], curve: [], deviation: Number.NaN };
   const taken: number[] = [];
   const curve: number[] = [];
@@ -103,9 +103,15 @@ export function returned(span: Span, own: Tenths, others: readonly Tenths[], slo
   return { afterMs: first * TENTH_MS - span.fromMs, taken, curve, deviation };
 }
 
-function sumOf(tenths: Tenths, from: number): number {
+/** True when requests come from then on: in that tenth, and in both halves of the second that it begins. */
+function isBackAt(own: Tenths, at: number): boolean {
+  const half = TENTHS_A_SECOND / 2;
+  return (own.get(at) ?? 0) > 0 && sumOf(own, at + 1, half - 1) > 0 && sumOf(own, at + half, half) > 0;
+}
+
+function sumOf(tenths: Tenths, from: number, count = TENTHS_A_SECOND): number {
   let sum = 0;
-  for (let index = 0; index < TENTHS_A_SECOND; index++) sum += tenths.get(from + index) ?? 0;
+  for (let index = 0; index < count; index++) sum += tenths.get(from + index) ?? 0;
   return sum;
 }
 

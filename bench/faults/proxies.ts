@@ -123,7 +123,13 @@ const WEIR: Kind = {
     writeFileSync(fresh, weirListOf(target));
     renameSync(fresh, weirList(folder));
   },
-  states: async ({ adminPort }) => await (await fetch(`http://127.0.0.1:${adminPort}/api/v1/events`)).text(),
+  states: async ({ adminPort }) => {
+    const ask = async (path: string) => await (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
+    const lines = (await ask("/metrics")).matchAll(
+      /^weir_\w*(?:shed|refused|turned|failures|retr)\w*(?:\{[^}]*\})? [1-9].*$/gm,
+    );
+    return [await ask("/api/v1/events"), ...[...lines].map(([line]) => line)].join("\n");
+  },
 };
 
 const KINDS: Record<PeerKind, Kind> = { nginx: NGINX, haproxy: HAPROXY, weir: WEIR };

@@ -2,7 +2,7 @@
  * Faults: the same endpoints fail in the same ways behind nginx, HAProxy and Weir.
  *
  * in     `npm run faults -- [FAULT…] [--proxy NAME]… [--quick] [--save] [--list]`; `overload` is a fault too
- * out    tables on stdout, and in bench/results/faults.md with --save; a full run saves by itself; exit code 1 when
+ * out    tables on stdout, and in bench/results/faults.md and .json with --save; a full run saves by itself; exit code 1 when
  *        Weir missed a bar
  * never  leaves a process behind: everything started is stopped, also on an error and on Ctrl-C
  */
@@ -167,6 +167,8 @@ console.log(text);
 if (options.save) {
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(join(RESULTS, "faults.md"), text);
+  const bare = found.faults.map(({ states: _, ...report }) => report);
+  writeFileSync(join(RESULTS, "faults.json"), `${JSON.stringify({ ...found, faults: bare }, null, 1)}\n`);
 }
 const isMissed = found.verdicts.some(({ isMet }) => !isMet);
 process.exit(found.errors.length > 0 || isMissed ? 1 : 0);

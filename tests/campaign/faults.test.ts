@@ -5,21 +5,24 @@ import { expect, test } from "bun:test";
 import { type FaultTimes, runFault } from "../../bench/faults/fault-run.ts";
 import { FAULTS } from "../../bench/faults/faults.table.ts";
 
-const TIMES: FaultTimes = { ratePerSec: 250, beforeMs: 500, faultMs: 3000, afterMs: 4000 };
-const SHORT = ["kill", "freeze", "500"];
+const TIMES: FaultTimes = { ratePerSec: 250, beforeMs: 300, faultMs: 1500, afterMs: 2500 };
+const SHORT = ["kill", "500"];
 
 test.skipIf(process.platform !== "linux")(
-  "an endpoint of four that is killed, frozen or answers 500 costs no client a request, and comes back slowly",
+  "an endpoint of four that is killed or answers 500 costs no client a request, and comes back slowly",
   async () => {
     const faults = FAULTS.filter(({ name }) => SHORT.includes(name));
     expect(faults).toHaveLength(SHORT.length);
-    const runs = faults.map(
-      async (fault, victim) => await runFault({ kind: "weir", fault, victim, times: TIMES }),
-    );
-    for (const { fault, troubles, sent, retries, back } of await Promise.all(runs)) {
+    for (const [victim, fault] of faults.entries()) {
+      const report = await runFault({ kind: "weir", fault, victim, times: TIMES });
+      const { troubles, sent, retries, back, states } = report;
       const name = fault.name;
-      expect({ name, troubles }).toEqual({ name, troubles: [] });
-      expect(sent).toBeGreaterThan(1500);
+      expect({ name, troubles, states: troubles.length > 0 ? states : "" }).toEqual({
+        name,
+        troubles: [],
+        states: "",
+      });
+      expect(sent).toBeGreaterThan(900);
       expect(retries).toBeLessThan(sent * 0.2);
       // a second after it is back it has some of its share, and not yet half of it
       expect({ name, isBack: back.afterMs !== undefined }).toEqual({ name, isBack: true });
