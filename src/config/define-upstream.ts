@@ -228,7 +228,7 @@ export interface RetryInput {
   readonly methods?: OneOrMore<string>;
   /** For one try, to the head of the response; 0 = `timeouts.response` alone. Default 0. */
   readonly perTry?: Duration;
-  /** Repeats and hedges, as a share of the live requests. Default `20%`. */
+  /** Repeats of what was sent, and hedges, as a share of the requests. Default `20%`. */
   readonly budget?: Percent;
   /** Wait before a repeat: by chance between 0 and a bound that doubles. */
   readonly backoff?: Duration | BackoffInput;

@@ -157,7 +157,7 @@ export const RETRY = {
   on:       defaulted(list(retryOn, "`connect`, `reset`, `timeout`, status, or list of them"), ["connect"], "What makes a request be sent again: no connection, a connection lost before the response, `perTry` or `timeouts.response` over, a status"),
   methods:  defaulted(list(method, "method or list of methods"), IDEMPOTENT, "Methods that may be repeated once something was sent"),
   perTry:   defaulted(duration({ min: MS, max: DAY, zero: "`timeouts.response` alone" }), "0", "For one try, to the head of the response"),
-  budget:   defaulted(percent({ min: 0.01, max: 1, zero: "none is repeated" }), "20%", "Repeats and hedges, as a share of the live requests"),
+  budget:   defaulted(percent({ min: 0.01, max: 1, zero: "none of either" }), "20%", "Repeats of what was sent, and hedges, as a share of the requests"),
   backoff:  optional(shortFor(BACKOFF, "base", "duration or a mapping"), "Wait before a repeat: by chance between 0 and a bound that doubles"),
   buffer:   defaulted(size({ min: KIB, max: 16 * MIB, zero: "none" }), "64KiB", "Request body bytes kept for another try; a longer body is sent once"),
   hedge:    optional(object(HEDGE), "Asks a second endpoint when the first is slow, and takes the first answer"),
