@@ -42,8 +42,8 @@ const SLOTS = 2;
 const USUAL: Behaviour = { ...WELL, serviceMs: SERVICE_MS, slots: SLOTS };
 /** Timers of the endpoint have whole milliseconds: a slot serves one request in 21. */
 const CAPACITY_PER_SEC = Math.floor((NAMES.length * SLOTS * 1000) / (SERVICE_MS + 1));
-/** One more than an endpoint works on, for it to have the next at hand. */
-const RULES: Overload = { perEndpoint: SLOTS + 1, queue: 2, queueMs: 30 };
+/** Exactly what an endpoint works on at once: whoever waits, waits where he can be turned away. */
+const RULES: Overload = { perEndpoint: SLOTS, queue: 2, queueMs: 30 };
 /** Of the capacity, before and after. */
 const NORMAL_SHARE = 0.5;
 const WARM_MS = 1500;

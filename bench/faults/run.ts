@@ -30,7 +30,7 @@ const OVERLOAD = "overload";
 const NAMES = [...FAULTS.map(({ name }) => name), OVERLOAD];
 const KINDS: readonly PeerKind[] = ["nginx", "haproxy", "weir"];
 
-const FULL: FaultTimes = { ratePerSec: 2000, beforeMs: 3000, faultMs: 8000, afterMs: 9000 };
+const FULL: FaultTimes = { ratePerSec: 2000, beforeMs: 3000, faultMs: 7000, afterMs: 8000 };
 const QUICK: FaultTimes = { ratePerSec: 2000, beforeMs: 1500, faultMs: 4500, afterMs: 7000 };
 const FULL_OVERLOAD: OverloadTimes = { normalMs: 5000, overloadMs: 60_000, afterMs: 6000, factor: 20 };
 const QUICK_OVERLOAD: OverloadTimes = { normalMs: 3000, overloadMs: 10_000, afterMs: 4000, factor: 20 };
@@ -157,7 +157,7 @@ const COLD_TEXT =
   "look up four at a time. Its whole share at once is five times as many as that.";
 const OVERLOAD_TEXT =
   "Four endpoints of two slots and 20 ms each; half the capacity, then twenty times the capacity, then half of it again. " +
-  "Each proxy gives an endpoint three requests at once; Weir and HAProxy let a few wait 30 ms, nginx has no queue.";
+  "Each proxy gives an endpoint two requests at once; Weir and HAProxy let a few wait 30 ms, nginx has no queue.";
 
 const options = parse(process.argv.slice(2));
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(1));
