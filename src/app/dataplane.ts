@@ -127,7 +127,7 @@ export class Dataplane {
       dates: new HttpClock(),
       budget: this.#budget,
       chance: Math.random,
-      shedder: this.#pressure.shedder,
+      shedder: this.#pressure,
       logAccess: undefined,
       epochMs: Date.now() - performance.now(),
       events: undefined,

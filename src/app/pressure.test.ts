@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { SHED_NUMBER, SHED_RULES } from "../limit/shedding.ts";
-import { LOOK_MS, Pressure } from "./pressure.ts";
+import { SHED_NUMBER } from "../limit/shedding.ts";
+import { LOOK_MS, Pressure, WORKER_RULES } from "./pressure.ts";
 
 const { high, normal, low } = SHED_NUMBER;
 
@@ -8,7 +8,7 @@ const { high, normal, low } = SHED_NUMBER;
 function looks(pressure: Pressure, lateMs: readonly number[], from = 0): number {
   let nowMs = from;
   for (const late of lateMs) {
-    for (const priority of [high, normal, low]) pressure.shedder.admits(priority, 0.5);
+    for (const priority of [high, normal, low]) pressure.admits(priority, 0.5);
     nowMs += LOOK_MS + late;
     pressure.look(nowMs);
   }
@@ -22,17 +22,34 @@ function made(memoryShare = 0): { pressure: Pressure; levels: number[] } {
   return { pressure, levels };
 }
 
-const admitted = ({ shedder }: Pressure) => [high, normal, low].map((one) => shedder.admits(one, 0.5));
+const admitted = (pressure: Pressure, chance = 0.5) =>
+  [high, normal, low].map((one) => pressure.admits(one, chance));
 
 test("a loop that is always late sheds the lowest priority first, and lets go when it is in time again", () => {
   const { pressure, levels } = made();
-  const late = SHED_RULES.loopLagMs * 3;
+  const late = WORKER_RULES.loopLagMs * 3;
   let nowMs = looks(pressure, [0, 0, late, late, late, late]);
   expect(admitted(pressure)).toEqual([true, true, false]);
   expect(levels.at(-1)).toBeGreaterThan(0);
   nowMs = looks(pressure, Array<number>(100).fill(0), nowMs);
   expect(admitted(pressure)).toEqual([true, true, true]);
   expect(levels.at(-1)).toBe(0);
+});
+
+test("a late loop leaves half of `normal`, and turns nobody away where no higher priority asks", () => {
+  const { pressure } = made();
+  const late = Array<number>(60).fill(WORKER_RULES.loopLagMs * 3);
+  looks(pressure, late);
+  expect(admitted(pressure, 0.6)).toEqual([true, false, false]);
+  expect(admitted(pressure, 0.4)).toEqual([true, true, false]);
+  const alone = made().pressure;
+  let nowMs = 0;
+  for (const lateMs of late) {
+    alone.admits(normal, 0.5);
+    nowMs += LOOK_MS + lateMs;
+    alone.look(nowMs);
+  }
+  expect([alone.admits(normal, 0.99), alone.shedder.level > 0]).toEqual([true, true]);
 });
 
 test("one long pause is no overload", () => {

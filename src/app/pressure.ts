@@ -5,13 +5,30 @@
  *        `server.memory` that may wait for slow readers and does; what the runtime has not collected yet is no load
  * rule   how long requests wait for one upstream is that upstream's affair: its own gate sheds by it, other upstreams'
  *        requests do not pay for it
+ * rule   a late loop turns a priority away only for the sake of a higher one that asks too, and `normal` never below
+ *        half: an answer of 503 costs a worker as much as a small request that it forwards, so that turning away all
+ *        that ask at once, and come back at once, would leave next to nothing of its capacity
  * cost   LOOK_MS apart, some microseconds
  */
-import { SHED_TICK_MS, Shedder } from "../limit/shedding.ts";
+import {
+  type Pressure as Cause,
+  SHED_NUMBER,
+  SHED_PRIORITIES,
+  SHED_RULES,
+  SHED_TICK_MS,
+  Shedder,
+  type ShedRules,
+} from "../limit/shedding.ts";
 
 /** Looks between two judgements: the smallest delay of them counts, one long pause is no overload. */
 const LOOKS_A_TICK = 2;
 export const LOOK_MS = SHED_TICK_MS / LOOKS_A_TICK;
+
+/** A worker that is busy is not overloaded: 2000 connections that ask again at once keep its timers 25 ms late. */
+export const WORKER_RULES: ShedRules = { ...SHED_RULES, loopLagMs: 100 };
+
+/** Share of `normal` that passes whatever the loop is like. */
+const LEAST_OF_NORMAL = 0.5;
 
 export interface PressureSources {
   /** Of the ceiling for buffers, 0 to 1. */
@@ -21,14 +38,37 @@ export interface PressureSources {
 }
 
 export class Pressure {
-  readonly shedder = new Shedder();
+  readonly shedder = new Shedder(WORKER_RULES);
   readonly #sources: PressureSources;
+  /** Requests of each priority since the last judgement, and between the two before. */
+  #asked = new Uint32Array(SHED_PRIORITIES.length);
+  #askedBefore = new Uint32Array(SHED_PRIORITIES.length);
   #dueAtMs = Number.NaN;
   #looks = 0;
   #timer: Timer | undefined;
 
   constructor(sources: PressureSources) {
     this.#sources = sources;
+  }
+
+  /** What made it turn away more last. */
+  get cause(): Cause {
+    return this.shedder.cause;
+  }
+
+  /** May a request of this priority pass? in  a number of SHED_NUMBER; `chance` in [0, 1) */
+  admits(priority: number, chance: number): boolean {
+    this.#asked[priority] = (this.#asked[priority] as number) + 1;
+    if (this.shedder.admits(priority, chance)) return true;
+    if (this.shedder.cause !== "loop_lag") return false;
+    return !this.#isHigherAsking(priority) || (priority <= SHED_NUMBER.normal && chance < LEAST_OF_NORMAL);
+  }
+
+  #isHigherAsking(priority: number): boolean {
+    for (let higher = 0; higher < priority; higher++) {
+      if (this.#asked[higher] !== 0 || this.#askedBefore[higher] !== 0) return true;
+    }
+    return false;
   }
 
   start(now: () => number): void {
@@ -51,6 +91,8 @@ export class Pressure {
     if (this.#looks % LOOKS_A_TICK !== 0) return;
     shedder.noteMemory(this.#sources.memoryShare());
     shedder.tick();
+    [this.#asked, this.#askedBefore] = [this.#askedBefore, this.#asked];
+    this.#asked.fill(0);
     this.#sources.judged(shedder.level);
   }
 }
