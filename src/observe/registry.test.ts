@@ -252,11 +252,11 @@ test("the control process's own metrics stand in front, under the same grammar",
   expect(sampleOf(families, "weir_certificate_not_before_seconds", labels)).toBe(2);
   expect(sampleOf(families, "weir_certificate_reload_errors_total", {})).toBe(1);
   expect(sampleOf(families, "weir_acme_next_renewal_seconds", {})).toBe(5);
-  // those of endpoints come from who looks after endpoints
+  // those of endpoints and of their sources come from who looks after them
   expect(extra.map((metric: ExtraMetric) => metric.row.name)).toEqual(
     Object.values(PROCESS)
       .map((row) => row.name)
-      .filter((name) => !name.startsWith("weir_upstream_")),
+      .filter((name) => !/^weir_(?:upstream|discovery)_/.test(name)),
   );
 });
 
