@@ -259,7 +259,10 @@ function proxyOutcome(
   const targets = action.targets.map(({ upstream, weight }) => ({
     upstream,
     share: percent(weight, total),
-    ...upstreamFacts(config.upstreams.find((each) => each.name === upstream)),
+    ...upstreamFacts(
+      config.upstreams.find((each) => each.name === upstream),
+      config.server.zone,
+    ),
   }));
   const compiled = forwardingRules(route);
   const target = targetOf(exchange, compiled);

@@ -18,7 +18,7 @@ function configOf(upstream: object, retry: object = {}): Config {
   return config;
 }
 
-const factsOf = (upstream: object) => upstreamFacts(configOf(upstream).upstreams[0]);
+const factsOf = (upstream: object, zone = "") => upstreamFacts(configOf(upstream).upstreams[0], zone);
 const PAIR = ["10.0.0.1:80", "10.0.0.2:80"];
 
 test("shares are those of the first tier that takes anything; the others say what they wait for", () => {
@@ -38,6 +38,28 @@ test("shares are those of the first tier that takes anything; the others say wha
     "priority 1: when those before are too few  in b",
     "backup: only when no other is usable",
   ]);
+});
+
+test("from a machine in a zone, its endpoints take all, and the others of the tier wait for it", () => {
+  const near = (zone: string) =>
+    factsOf(
+      {
+        endpoints: [
+          { address: "10.0.0.1:80", weight: 3, zone: "a" },
+          { address: "10.0.0.2:80", zone: "a" },
+          { address: "10.0.0.3:80", zone: "b" },
+          { address: "10.0.0.4:80", priority: 1, zone: "c" },
+        ],
+      },
+      zone,
+    ).endpoints.map(endpointText);
+  const behind = "priority 1: when those before are too few  in c";
+  const farOf = (zone: string) => `when those in zone ${zone} are too few`;
+  expect(near("a")).toEqual(["75 %  in a", "25 %  in a", `${farOf("a")}  in b`, behind]);
+  expect(near("b")).toEqual([`${farOf("b")}  in a`, `${farOf("b")}  in a`, "100 %  in b", behind]);
+  const all = ["60 %  in a", "20 %  in a", "20 %  in b", behind];
+  expect(near("")).toEqual(all);
+  expect(near("c")).toEqual(all);
 });
 
 test("a hash is explained with what it looks at, and one endpoint needs no rule", () => {

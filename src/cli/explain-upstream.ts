@@ -25,14 +25,17 @@ export interface UpstreamFacts {
 
 export interface EndpointFacts {
   readonly name: string;
-  /** In percent, by weight: while all are fit, nothing sticks, and zones do not count. */
+  /** In percent, by weight: while all are fit, and nothing sticks. */
   readonly share: number;
   readonly isBackup: boolean;
   readonly priority: number;
   readonly zone: string;
+  /** The zone of this machine, where that one takes all while it can; "" otherwise. */
+  readonly waitsForZone: string;
 }
 
-export function upstreamFacts(upstream: UpstreamConfig | undefined): UpstreamFacts {
+/** What holds for an upstream as seen from a machine in `zone` ("": it stands in none). */
+export function upstreamFacts(upstream: UpstreamConfig | undefined, zone: string): UpstreamFacts {
   if (upstream === undefined) {
     return {
       balance: "round-robin",
@@ -48,16 +51,18 @@ export function upstreamFacts(upstream: UpstreamConfig | undefined): UpstreamFac
     balance,
     choice: isAlone ? "one endpoint" : choiceText(upstream),
     protocol: protocolText(upstream),
-    endpoints: endpointFacts(endpoints),
+    endpoints: endpointFacts(endpoints, zone),
     rules: rulesOf(upstream),
   };
 }
 
-/** Shares of the first tier that takes anything; the others wait. */
-function endpointFacts(endpoints: readonly EndpointConfig[]): readonly EndpointFacts[] {
+/** Shares of the first tier that takes anything, near endpoints before others; the rest wait. */
+function endpointFacts(endpoints: readonly EndpointConfig[], zone: string): readonly EndpointFacts[] {
   const working = endpoints.filter(({ backup, weight }) => !backup && weight > 0);
   const first = Math.min(...working.map(({ priority }) => priority));
-  const takesAll = working.filter(({ priority }) => priority === first);
+  const tier = working.filter(({ priority }) => priority === first);
+  const near = zone === "" ? [] : tier.filter((endpoint) => endpoint.zone === zone);
+  const takesAll = near.length > 0 ? near : tier;
   const total = takesAll.reduce((sum, { weight }) => sum + weight, 0);
   return endpoints.map((endpoint) => ({
     name: endpoint.name,
@@ -65,6 +70,7 @@ function endpointFacts(endpoints: readonly EndpointConfig[]): readonly EndpointF
     isBackup: endpoint.backup,
     priority: endpoint.priority,
     zone: endpoint.zone,
+    waitsForZone: tier.includes(endpoint) && !takesAll.includes(endpoint) ? zone : "",
   }));
 }
 
@@ -72,12 +78,16 @@ export const percent = (part: number, whole: number): number =>
   whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10;
 
 /** What an endpoint gets, for people. */
-export function endpointText({ share, isBackup, priority, zone }: EndpointFacts): string {
-  const where = zone === "" ? "" : `  in ${zone}`;
-  if (isBackup) return `backup: only when no other is usable${where}`;
-  if (share > 0) return `${share} %${where}`;
-  const why = priority > 0 ? `priority ${priority}: when those before are too few` : "only what sticks to it";
-  return `${why}${where}`;
+export function endpointText(endpoint: EndpointFacts): string {
+  const where = endpoint.zone === "" ? "" : `  in ${endpoint.zone}`;
+  return `${shareText(endpoint)}${where}`;
+}
+
+function shareText({ share, isBackup, priority, waitsForZone }: EndpointFacts): string {
+  if (isBackup) return "backup: only when no other is usable";
+  if (share > 0) return `${share} %`;
+  if (waitsForZone !== "") return `when those in zone ${waitsForZone} are too few`;
+  return priority > 0 ? `priority ${priority}: when those before are too few` : "only what sticks to it";
 }
 
 const CHOICES: Readonly<Record<UpstreamConfig["balance"], string>> = {
