@@ -69,7 +69,7 @@ setInterval(refresh, ${REFRESH_MS});
 `;
 
 const STYLE = `:root{color-scheme:light dark;--line:#8884}
-body{margin:0 auto;max-width:90rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif}
+body{margin:0 auto;max-width:110rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .25rem}
 dl{display:flex;flex-wrap:wrap;gap:.25rem 2rem;margin:1rem 0}dl div{display:flex;gap:.5rem}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
@@ -77,7 +77,7 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .75rem .25rem 0;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 td.s{white-space:nowrap}td.w{min-width:9rem;overflow-wrap:anywhere}
-thead th{white-space:nowrap}tbody th{min-width:10rem;overflow-wrap:anywhere}
+thead th{vertical-align:bottom}tbody th{min-width:10rem;overflow-wrap:anywhere}
 ul{margin:.5rem 0;padding-left:1.25rem}`;
 
 const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
