@@ -7,6 +7,7 @@
 import { MAX_WEIGHT, wrongWeight } from "../admin/endpoint-wish.ts";
 import type { EndpointStatus, EndpointWish, Status } from "../admin/status.ts";
 import { parseDuration } from "../config/quantity.ts";
+import { stateText } from "../health/endpoint-state.table.ts";
 import { type AdminTarget, callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
 import { type Arguments, type OptionRow, type UsageError, usageError } from "./arguments.ts";
@@ -122,8 +123,7 @@ function errorOf(json: unknown): string | undefined {
 }
 
 export function changedText({ upstream, name, state, why, weight, isWeightSet, active }: Changed): string {
-  const place = state === "maintenance" ? "in maintenance" : state;
-  const parts = [`${upstream} ${name} is ${place}${why === "" ? "" : ` (${why})`}`];
+  const parts = [`${upstream} ${name} is ${stateText(state)}${why === "" ? "" : ` (${why})`}`];
   if (isWeightSet) parts.push(`weight ${weight}`);
   if (active > 0) parts.push(`${active} in flight`);
   return parts.join(", ");

@@ -5,6 +5,7 @@
  */
 import type { CertificateStatus, Status } from "../admin/status.ts";
 import { formatProblem } from "../config/problem.ts";
+import { stateText } from "../health/endpoint-state.table.ts";
 import { callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
 import { CONFIG_OPTION, type Command, EXIT_FAILED, EXIT_OK, JSON_OPTION, NO_OPERANDS } from "./command.ts";
@@ -255,7 +256,7 @@ function endpointReasons({ upstreams }: Status): string[] {
       .filter(({ state }) => state !== "up")
       .map(({ name, state, why, ejectedUntil }) => {
         const until = ejectedUntil === undefined ? "" : `, until ${ejectedUntil.slice(11, 19)} UTC`;
-        return printable(`${upstream} ${name} is ${state}${until}${why === "" ? "" : `: ${why}`}`);
+        return printable(`${upstream} ${name} is ${stateText(state)}${until}${why === "" ? "" : `: ${why}`}`);
       }),
   );
   const lines = told.slice(0, MAX_REASONS);

@@ -107,7 +107,7 @@ test("each change is logged, trouble as a warning, and told to those who listen 
   expect(logged).toEqual([
     "warn app e0 is down, was up: failed its checks: HTTP 503, not 200-299",
     "info app e0 is warming, was down: passed its checks",
-    "info app e0 is maintenance, was warming: set by an operator",
+    "info app e0 is in maintenance, was warming: set by an operator",
   ]);
 });
 

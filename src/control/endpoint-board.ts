@@ -24,7 +24,13 @@ import {
   reasonText,
 } from "../health/board.table.ts";
 import { baseWeight } from "../health/board-weight.ts";
-import { boardState, type EndpointState, stateOf, takesFresh } from "../health/endpoint-state.table.ts";
+import {
+  boardState,
+  type EndpointState,
+  stateOf,
+  stateText,
+  takesFresh,
+} from "../health/endpoint-state.table.ts";
 import { warmFactor } from "../health/slow-start.ts";
 import { parseSeriesKey, type SlotMap, seriesKey, sharedKey } from "../observe/series.ts";
 
@@ -377,7 +383,7 @@ export class EndpointBoard {
     if (this.#events.length > MAX_EVENTS) this.#events.shift();
     const { upstream, endpoint, from, to, reason, detail } = event;
     const why = [reasonText(reason), detail].filter((text) => text !== "").join(": ");
-    const text = `${upstream} ${endpoint} is ${to}, was ${from}${why === "" ? "" : `: ${why}`}`;
+    const text = `${upstream} ${endpoint} is ${stateText(to)}, was ${stateText(from)}${why === "" ? "" : `: ${why}`}`;
     this.#options.log(isTrouble(to) ? "warn" : "info", "health", text);
     for (const run of this.#listeners) run(event);
   }

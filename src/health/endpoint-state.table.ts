@@ -11,6 +11,9 @@ import { BOARD, CHECK, type Check, OPERATOR, type Operator } from "./board.table
 export const ENDPOINT_STATES = ["up", "warming", "draining", "ejected", "down", "maintenance"] as const;
 export type EndpointState = (typeof ENDPOINT_STATES)[number];
 
+/** A state after "is" or "was", for people. */
+export const stateText = (state: string): string => (state === "maintenance" ? "in maintenance" : state);
+
 interface StateRule {
   readonly operator?: Operator;
   readonly check?: Check;
