@@ -105,7 +105,7 @@ describe("a rule is shown when it is on, and no other", () => {
         sticky: "by cookie cart, for 90m",
         checked: "by http GET /healthz on port 81 each 1500ms: out after 3 failures, back after 2 successes",
         "slow start": "30s to its full share",
-        limits: "10 in flight, 5 at an endpoint, what latency allows; 1024 wait up to 5s",
+        limits: "10 in flight, 5 at an endpoint, what latency allows; 1024 wait up to 5s; in each worker",
         breaker: "open for 10s after 50% errors in 10s, of 20 requests or more",
       },
     ],
@@ -119,7 +119,7 @@ describe("a rule is shown when it is on, and no other", () => {
       {
         sticky: "by cookie weir, until the browser is closed",
         checked: "by /bin/check each 5s: out after 3 failures, back after 2 successes",
-        limits: "10 in flight; none waits",
+        limits: "10 in flight; none waits; in each worker",
       },
     ],
     ...Object.entries({

@@ -192,7 +192,7 @@ function limitsText({ limits }: UpstreamConfig): string | undefined {
   ].filter((bound) => bound !== "");
   if (bounds.length === 0) return undefined;
   const waiting = queue === 0 ? "none waits" : `${queue} wait up to ${formatDuration(queueTimeoutMs)}`;
-  return `${bounds.join(", ")}; ${waiting}`;
+  return `${bounds.join(", ")}; ${waiting}; in each worker`;
 }
 
 /** When a request is sent again, for people. */
