@@ -161,6 +161,29 @@ test("a zone serves itself while it can, and hands over in proportion when it is
   expect(nearShare()).toBe(0);
 });
 
+test("near endpoints that an operator gave weight 0 leave everything to the others, and far ones ask for no share", () => {
+  const standing = new TestStanding(3);
+  const zones = ["a", "a", "b"].map((zone) => ({ zone }));
+  const chooser = testChooser(testUpstream(zones), { standing, zone: "a", chance: evenly() });
+  standing.set(0, "up", 0);
+  standing.set(1, "up", 0);
+  expect(shares(chooser, 3, 20)).toEqual([0, 0, 20]);
+  standing.set(1, "up");
+  standing.set(2, "up", 0);
+  expect(shares(chooser, 3, 20)).toEqual([0, 20, 0]);
+});
+
+test("there is room while an endpoint takes fresh requests: neither set apart, nor of weight 0", () => {
+  const standing = new TestStanding(2);
+  const chooser = testChooser(testUpstream([{}, {}]), { standing });
+  expect(chooser.hasRoom()).toBe(true);
+  standing.set(0, "maintenance");
+  standing.set(1, "up", 0);
+  expect(chooser.hasRoom()).toBe(false);
+  standing.set(1, "warming", 0.1);
+  expect(chooser.hasRoom()).toBe(true);
+});
+
 test("a further attempt goes elsewhere, to a later tier if need be", () => {
   const chooser = testChooser(testUpstream([{}, {}, { backup: true }]));
   expect(chooser.choose(asked(), Uint8Array.from([1, 0, 0]))).toBe(1);

@@ -102,8 +102,7 @@ export class EndpointChooser {
    * out  index, or -1 when no endpoint can take it
    */
   choose(exchange: Exchange, excluded: Uint8Array | undefined): number {
-    if (this.#standing?.look() === true) this.#arrange();
-    if (this.#places?.look() === true) this.#arrange();
+    this.#look();
     if (excluded !== undefined) return this.#chooseLeft(excluded);
     if (this.#sticky !== undefined) {
       const bound = this.#sticky.endpointOf(exchange);
@@ -111,6 +110,22 @@ export class EndpointChooser {
     }
     const key = this.#keyOf === undefined ? -1 : this.#keyOf(exchange);
     return this.#lane().pick(key);
+  }
+
+  /** Would somebody who has tried none of them yet find one now? Asking moves nobody's turn. */
+  hasRoom(): boolean {
+    this.#look();
+    return this.#all.eligible.some((flag, index) => flag === 1 && this.#takes(index));
+  }
+
+  #look(): void {
+    if (this.#standing?.look() === true) this.#arrange();
+    if (this.#places?.look() === true) this.#arrange();
+  }
+
+  /** An operator's 0 leaves an endpoint what sticks to it, and nothing else. */
+  #takes(index: number): boolean {
+    return (this.#weights[index] as number) > 0;
   }
 
   /** Field line for the answer that binds the client to `index`, or "". */
@@ -143,7 +158,7 @@ export class EndpointChooser {
       const left: number[] = [];
       for (let index = 0; index < tier.length; index++) {
         const isLeft = tier[index] === 1 && this.#usable[index] === 1 && excluded[index] !== 1;
-        if (isLeft && !this.#isFull(index) && (this.#weights[index] as number) > 0) left.push(index);
+        if (isLeft && !this.#isFull(index) && this.#takes(index)) left.push(index);
       }
       if (left.length > 0) return left[Math.floor(this.#chance() * left.length)] as number;
     }
@@ -214,20 +229,26 @@ export class EndpointChooser {
   #arrangeZones(tier: Uint8Array | undefined): void {
     const [near, far, isNear] = [this.#near, this.#far, this.#isNear];
     if (near === undefined || far === undefined || isNear === undefined) return;
-    let [usable, whole, usableFar] = [0, 0, 0];
+    let whole = 0;
     for (let index = 0; index < isNear.length; index++) {
       const isUsed = this.#all.eligible[index] as number;
       near.eligible[index] = isUsed & (isNear[index] as number);
       far.eligible[index] = isUsed & (1 - (isNear[index] as number));
-      const weight = this.#configured[index] as number;
-      if (isNear[index] === 1 && tier?.[index] === 1) whole += weight;
-      if (near.eligible[index] === 1) usable += weight;
-      if (far.eligible[index] === 1) usableFar += weight;
+      if (isNear[index] === 1 && tier?.[index] === 1) whole += this.#configured[index] as number;
     }
+    const [usable, usableFar] = [this.#shareOf(near), this.#shareOf(far)];
     near.revision++;
     far.revision++;
     if (usable === 0) this.#nearShare = NO_SHARE;
     else this.#nearShare = usableFar === 0 ? 1 : Math.min(1, usable / whole / NEAR_ENOUGH);
+  }
+
+  /** Configured weight of those that take requests now: the share of one that takes nothing would be lost. */
+  #shareOf({ eligible }: Lane): number {
+    return this.#configured.reduce(
+      (sum, weight, index) => (eligible[index] === 1 && this.#takes(index) ? sum + weight : sum),
+      0,
+    );
   }
 }
 

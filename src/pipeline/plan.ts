@@ -96,6 +96,8 @@ export interface Gate {
 export interface Chooser {
   /** `excluded` has a 1 for each endpoint that the exchange has tried. out  index, or -1 when none can take it */
   choose(exchange: Exchange, excluded: Uint8Array | undefined): number;
+  /** Would somebody who has tried none of them find one now? */
+  hasRoom(): boolean;
   /** Field line for the answer that keeps the client at the endpoint, or "". */
   stickyLine(exchange: Exchange, index: number): string;
 }

@@ -36,6 +36,7 @@ function attempted(parts: Partial<Planned> = {}, setting: Setting = {}): Planned
     isHttp2: false,
     chooser: {
       choose: (_, excluded) => endpoints.findIndex((_one, at) => excluded?.[at] !== 1),
+      hasRoom: () => true,
       stickyLine: () => "",
     },
   };

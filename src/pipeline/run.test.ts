@@ -79,7 +79,7 @@ test("phases that go round and round are stopped", () => {
     name: "app",
     endpoints: [{ name: "a", pool: undefined as never }],
     isHttp2: false,
-    chooser: { choose: () => 0, stickyLine: () => "" },
+    chooser: { choose: () => 0, hasRoom: () => true, stickyLine: () => "" },
   };
   const route = fixedRoute({
     action: { kind: "proxy", split: { pick: () => 0 } as never, upstreams: [upstream] },

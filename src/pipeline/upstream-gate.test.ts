@@ -1,23 +1,15 @@
 import { expect, test } from "bun:test";
 import { fakeExchange, fixedRoute } from "../../tests/support/fake-exchange.ts";
-import { testChooser, testUpstream } from "../../tests/support/test-upstream.ts";
-import type { BreakerConfig, UpstreamLimitsConfig } from "../config/config.ts";
+import { GateStage } from "../../tests/support/gate-stage.ts";
+import type { BreakerConfig } from "../config/config.ts";
 import { fail } from "../core/failure.ts";
+import { ENDPOINT_STATES } from "../health/endpoint-state.table.ts";
 import { GATE_REASONS, UPSTREAM } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
-import { Wheel } from "../transport/timers.ts";
-import { choose } from "./choose.ts";
-import type { Planned, UpstreamGroup } from "./plan.ts";
-import { finish, run } from "./run.ts";
-import { GateView, UpstreamGate } from "./upstream-gate.ts";
+import type { Planned } from "./plan.ts";
+import { finish } from "./run.ts";
+import type { GateView } from "./upstream-gate.ts";
 
-const NO_LIMITS: UpstreamLimitsConfig = {
-  connections: 0,
-  perEndpoint: 0,
-  queue: 16,
-  queueTimeoutMs: 1000,
-  adaptive: false,
-};
 const BREAKER: BreakerConfig = {
   errorRate: 0.5,
   latencyMs: 0,
@@ -30,103 +22,10 @@ const HIGH = 0;
 const NORMAL = 1;
 const LOW = 2;
 
-/** A gate with a chooser behind it. `forward` only notes who gets there: the test ends attempts itself. */
-class Stage {
-  readonly counters = new Float64Array(UPSTREAM.slots);
-  readonly wheel = new Wheel();
-  readonly soon: (() => void)[] = [];
-  readonly gate: UpstreamGate;
-  /** Attempts that got a place, by the name of their exchange. */
-  readonly sent: string[] = [];
-  group: UpstreamGroup;
-  readonly #names = new Map<Planned, string>();
-  readonly #count: number;
-
-  constructor(limits: Partial<UpstreamLimitsConfig>, breaker?: BreakerConfig, count = 2) {
-    this.#count = count;
-    this.gate = new UpstreamGate(0, {
-      counters: this.counters,
-      wheel: this.wheel,
-      chance: () => 0.5,
-      resume: (exchange, phase) => this.resume(exchange, phase),
-      soon: (act) => void this.soon.push(act),
-    });
-    this.group = this.load(limits, breaker);
-  }
-
-  /** Brings other rules into force, as a reload does. */
-  load(limits: Partial<UpstreamLimitsConfig>, breaker?: BreakerConfig): UpstreamGroup {
-    const upstream = testUpstream(
-      Array.from({ length: this.#count }, () => ({})),
-      { limits: { ...NO_LIMITS, ...limits }, breaker },
-    );
-    const names = upstream.endpoints.map(({ name }) => name);
-    const gate = new GateView(this.gate, names);
-    const places = upstream.limits.perEndpoint > 0 ? gate : undefined;
-    const chooser = testChooser(upstream, { places });
-    this.group = {
-      name: "app",
-      endpoints: names.map((name) => ({ name, pool: undefined as never })),
-      isHttp2: false,
-      chooser,
-      gate,
-    };
-    this.gate.configure(upstream, names);
-    return this.group;
-  }
-
-  /** An exchange that asks for a place now. */
-  ask(name: string, shed = NORMAL, clientIp = "192.0.2.9"): Planned {
-    const { exchange } = fakeExchange({ clientIp });
-    exchange.clientIp = clientIp;
-    exchange.plan.route = fixedRoute({ shed });
-    exchange.plan.upstream = this.group;
-    this.#names.set(exchange, name);
-    this.resume(exchange, "choose");
-    return exchange;
-  }
-
-  resume(exchange: Planned, phase: "choose" | "answer"): void {
-    const next = phase === "answer" ? "answer" : choose(exchange);
-    if (next === "forward") {
-      exchange.sentAtMs = clock.nowMs;
-      this.sent.push(this.#names.get(exchange) ?? "");
-    } else if (next === "answer") {
-      run(exchange, "answer");
-      finish(exchange);
-    }
-  }
-
-  /** What was to be done once all is through. */
-  settle(): void {
-    for (let act = this.soon.shift(); act !== undefined; act = this.soon.shift()) act();
-  }
-
-  pass(ms: number): void {
-    clock.nowMs += ms;
-    this.wheel.advance(clock.nowMs);
-    this.settle();
-  }
-
-  answer(exchange: Planned, status = 200): void {
-    exchange.status = status;
-    exchange.plan.hold?.answered();
-  }
-
-  end(...exchanges: Planned[]): void {
-    for (const exchange of exchanges) finish(exchange);
-    this.settle();
-  }
-
-  metric(offset: number): number {
-    return this.counters[offset] ?? 0;
-  }
-}
-
 const codeOf = (exchange: Planned) => exchange.failure?.code;
 
 test("as many as the limit says go on, the next waits, and goes on when one has ended", () => {
-  const stage = new Stage({ connections: 2 });
+  const stage = new GateStage({ connections: 2 });
   const first = stage.ask("a");
   stage.ask("b");
   const third = stage.ask("c");
@@ -139,7 +38,7 @@ test("as many as the limit says go on, the next waits, and goes on when one has 
 });
 
 test("a newcomer does not overtake those who wait, unless its route has a higher priority", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   const first = stage.ask("first");
   stage.ask("low", LOW);
   stage.ask("normal");
@@ -152,7 +51,7 @@ test("a newcomer does not overtake those who wait, unless its route has a higher
 });
 
 test("clients take turns: one that asks a lot does not put its whole burst before another", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   let running = stage.ask("a0", NORMAL, "192.0.2.1");
   const waiting = new Map<string, Planned>();
   for (const name of ["a1", "a2", "a3"]) waiting.set(name, stage.ask(name, NORMAL, "192.0.2.1"));
@@ -165,7 +64,7 @@ test("clients take turns: one that asks a lot does not put its whole burst befor
 });
 
 test("who has waited for queueTimeout is told so with 503 and Retry-After", () => {
-  const stage = new Stage({ connections: 1, queueTimeoutMs: 500 });
+  const stage = new GateStage({ connections: 1, queueTimeoutMs: 500 });
   stage.ask("a");
   const late = stage.ask("b");
   stage.pass(400);
@@ -177,7 +76,7 @@ test("who has waited for queueTimeout is told so with 503 and Retry-After", () =
 });
 
 test("a deadline of the exchange that comes first ends its wait as what it is", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   stage.ask("a");
   const { exchange } = fakeExchange();
   exchange.plan.route = fixedRoute();
@@ -189,7 +88,7 @@ test("a deadline of the exchange that comes first ends its wait as what it is", 
 });
 
 test("a full queue refuses; one of a higher priority takes the place of the last of a lower one", () => {
-  const stage = new Stage({ connections: 1, queue: 2 });
+  const stage = new GateStage({ connections: 1, queue: 2 });
   stage.ask("running");
   const [older, newer] = [stage.ask("low", LOW), stage.ask("lower", LOW)];
   const refused = stage.ask("none", LOW);
@@ -201,13 +100,13 @@ test("a full queue refuses; one of a higher priority takes the place of the last
 });
 
 test("without a queue what is beyond the limit is refused at once", () => {
-  const stage = new Stage({ connections: 1, queue: 0 });
+  const stage = new GateStage({ connections: 1, queue: 0 });
   stage.ask("a");
   expect(codeOf(stage.ask("b"))).toBe("queue_full");
 });
 
 test("a client that leaves waits no longer, and its turn is another's", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   const first = stage.ask("a");
   const gone = stage.ask("gone");
   stage.ask("b");
@@ -219,7 +118,7 @@ test("a client that leaves waits no longer, and its turn is another's", () => {
 });
 
 test("an endpoint that is full is passed over; when all are, the next waits for one of them", () => {
-  const stage = new Stage({ perEndpoint: 1 });
+  const stage = new GateStage({ perEndpoint: 1 });
   const first = stage.ask("a");
   const second = stage.ask("b");
   expect(new Set([first.plan.endpointIndex, second.plan.endpointIndex])).toEqual(new Set([0, 1]));
@@ -229,8 +128,40 @@ test("an endpoint that is full is passed over; when all are, the next waits for 
   expect([stage.sent.at(-1), third.plan.endpointIndex]).toEqual(["c", second.plan.endpointIndex]);
 });
 
+test("those behind one who can only use an endpoint that is full go on when another has room", () => {
+  const stage = new GateStage({ perEndpoint: 1 });
+  const long = stage.ask("long");
+  const short = stage.ask("short");
+  const picky = stage.ask("picky");
+  picky.plan.excluded = Uint8Array.of(0, 0);
+  picky.plan.excluded[short.plan.endpointIndex] = 1;
+  picky.plan.failed = fail("connect_timeout");
+  stage.end(short);
+  expect(stage.gate.waiting).toBe(1);
+  const next = stage.ask("next");
+  stage.settle();
+  expect([stage.sent.at(-1), next.plan.endpointIndex]).toEqual(["next", short.plan.endpointIndex]);
+  stage.end(long);
+  expect(stage.sent.at(-1)).toBe("picky");
+});
+
+test("who waits goes on when an endpoint that was set apart takes requests again", () => {
+  const stage = new GateStage({ perEndpoint: 1 });
+  const states = Uint8Array.of(0, ENDPOINT_STATES.indexOf("maintenance"));
+  stage.group = stage.load({ perEndpoint: 1 }, undefined, { states, weightOf: () => 1, look: () => true });
+  stage.ask("first");
+  const second = stage.ask("second");
+  stage.gate.tick();
+  stage.settle();
+  expect(stage.gate.waiting).toBe(1);
+  states[1] = 0;
+  stage.gate.tick();
+  stage.settle();
+  expect([stage.gate.waiting, second.plan.endpointIndex]).toEqual([0, 1]);
+});
+
 test("an attempt that failed gives its place back, and another attempt asks for one", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   const exchange = stage.ask("a");
   exchange.plan.hold?.failed(fail("connect_refused"));
   expect(stage.gate.inFlight).toBe(0);
@@ -245,7 +176,7 @@ test("an attempt that failed gives its place back, and another attempt asks for 
 // ── breaker ──
 
 /** As many attempts, each answered with this status. */
-function answered(stage: Stage, count: number, status: number): void {
+function answered(stage: GateStage, count: number, status: number): void {
   for (let turn = 0; turn < count; turn++) {
     const exchange = stage.ask(`${status}`);
     stage.answer(exchange, status);
@@ -254,7 +185,7 @@ function answered(stage: Stage, count: number, status: number): void {
 }
 
 test("the breaker opens by errors, answers 503 until it lets trials through, and closes by their success", () => {
-  const stage = new Stage({}, BREAKER);
+  const stage = new GateStage({}, BREAKER);
   answered(stage, 4, 502);
   const refused = stage.ask("no");
   expect([codeOf(refused), refused.sentStatus]).toEqual(["breaker_open", 503]);
@@ -267,7 +198,7 @@ test("the breaker opens by errors, answers 503 until it lets trials through, and
 });
 
 test("those who wait are told when the breaker opens", () => {
-  const stage = new Stage({ connections: 4 }, BREAKER);
+  const stage = new GateStage({ connections: 4 }, BREAKER);
   const running = [1, 2, 3, 4].map((number) => stage.ask(`${number}`));
   const waiting = stage.ask("waits");
   for (const exchange of running) stage.answer(exchange, 500);
@@ -285,7 +216,7 @@ test.each([
   ["stream_refused", 4, false],
   ["too_many_connections", 4, false],
 ] as const)("%s says of the upstream: bad is %p", (code, times, isOpen) => {
-  const stage = new Stage({}, BREAKER);
+  const stage = new GateStage({}, BREAKER);
   for (let turn = 0; turn < times; turn++) {
     const exchange = stage.ask("x");
     exchange.plan.hold?.failed(fail(code));
@@ -295,7 +226,7 @@ test.each([
 });
 
 test("a trial that its client calls off is given to another", () => {
-  const stage = new Stage({}, BREAKER);
+  const stage = new GateStage({}, BREAKER);
   answered(stage, 4, 500);
   stage.pass(5001);
   const trials = [1, 2, 3].map((number) => stage.ask(`${number}`));
@@ -307,7 +238,7 @@ test("a trial that its client calls off is given to another", () => {
 // ── reload ──
 
 test("a reload with a higher limit lets those who wait go on, one with a shorter queue turns the last away", () => {
-  const stage = new Stage({ connections: 1 });
+  const stage = new GateStage({ connections: 1 });
   const first = stage.ask("a");
   const waiting = ["b", "c", "d"].map((name) => stage.ask(name));
   stage.load({ connections: 1, queue: 2 });
@@ -320,7 +251,7 @@ test("a reload with a higher limit lets those who wait go on, one with a shorter
 });
 
 test("a breaker stays open over a reload that does not change its rules", () => {
-  const stage = new Stage({}, BREAKER);
+  const stage = new GateStage({}, BREAKER);
   answered(stage, 4, 500);
   stage.load({ connections: 7 }, { ...BREAKER });
   expect(codeOf(stage.ask("x"))).toBe("breaker_open");
@@ -329,7 +260,7 @@ test("a breaker stays open over a reload that does not change its rules", () => 
 });
 
 test("a gate that is retired lets those who wait go on, and leaves no gauge behind", () => {
-  const stage = new Stage({ connections: 1, perEndpoint: 1 }, BREAKER);
+  const stage = new GateStage({ connections: 1, perEndpoint: 1 }, BREAKER);
   const [first, second] = [stage.ask("a"), stage.ask("b")];
   stage.gate.retire();
   stage.settle();
@@ -342,7 +273,7 @@ test("a gate that is retired lets those who wait go on, and leaves no gauge behi
 // ── adaptive ──
 
 test("an adaptive limit grows under a load that it does not slow down", () => {
-  const stage = new Stage({ adaptive: true, queue: 512 });
+  const stage = new GateStage({ adaptive: true, queue: 512 });
   expect(stage.gate.limit).toBe(20);
   for (let round = 0; round < 100; round++) {
     const exchanges = Array.from({ length: 60 }, (_, index) => stage.ask(`${index}`));
@@ -373,13 +304,13 @@ function randomBy(seed: number): () => number {
 }
 
 class Life {
-  readonly stage: Stage;
+  readonly stage: GateStage;
   readonly alive: Planned[] = [];
   readonly random: () => number;
 
   constructor(seed: number) {
     this.random = randomBy(seed);
-    this.stage = new Stage({ connections: 4, perEndpoint: 2, queue: 6, queueTimeoutMs: 300 }, BREAKER, 3);
+    this.stage = new GateStage({ connections: 4, perEndpoint: 2, queue: 6, queueTimeoutMs: 300 }, BREAKER, 3);
   }
 
   any(): Planned | undefined {
@@ -457,7 +388,7 @@ test.each([1, 2, 3, 4, 5])("places are conserved, whatever happens to exchanges 
 });
 
 test("an attempt that nobody has to wait for takes a free place, and never one that others wait for", () => {
-  const stage = new Stage({ connections: 2 });
+  const stage = new GateStage({ connections: 2 });
   const first = stage.ask("first");
   const beside = fakeExchange().exchange;
   beside.plan.upstream = stage.group;

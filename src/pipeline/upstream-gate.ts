@@ -26,7 +26,7 @@ import { clock } from "../transport/clock.ts";
 import type { Timed, Wheel } from "../transport/timers.ts";
 import { Hold, type HoldGate } from "./hold.ts";
 import { WAIT } from "./phases.table.ts";
-import type { EndpointPlaces, Gate, Planned, Route } from "./plan.ts";
+import type { Chooser, EndpointPlaces, Gate, Planned, Route } from "./plan.ts";
 
 const AT = UPSTREAM.at;
 /** Waits beyond this part of `queueTimeout` that never get shorter: the last to come would only time out. */
@@ -82,6 +82,8 @@ export class UpstreamGate implements HoldGate {
   /** The waiter whose turn it is now. */
   #called: Planned | undefined;
   #isWakeDue = false;
+  /** Of the one who came last to wait. */
+  #chooser: Chooser | undefined;
   /** Waiters whose turn it was, and for whom no endpoint had room, in this round. */
   #sentBack = 0;
   #toldLimit = 0;
@@ -159,6 +161,7 @@ export class UpstreamGate implements HoldGate {
   /** Judges the waits since the last call; every SHED_TICK_MS. */
   tick(): void {
     this.#shedder.tick();
+    this.#wakeIfRoom();
   }
 
   endpoint(name: string): EndpointPlaces {
@@ -187,7 +190,10 @@ export class UpstreamGate implements HoldGate {
     if (mayWait && !this.#shedder.admits(shed, this.#services.chance())) {
       return this.refuse(exchange, "shed");
     }
-    return this.#queue.size > 0 || !this.#hasPlace() ? this.wait(exchange) : this.#take(exchange);
+    if (this.#queue.size === 0) return this.#hasPlace() ? this.#take(exchange) : this.wait(exchange);
+    const next = this.wait(exchange);
+    this.#wakeIfRoom();
+    return next;
   }
 
   /** For an attempt that nobody has to wait for. out  false when there is no place now */
@@ -257,6 +263,7 @@ export class UpstreamGate implements HoldGate {
     plan.hasQueued = true;
     this.#add(AT.waiting, 1);
     exchange.upstream = waiter;
+    this.#chooser = plan.upstream?.chooser;
     this.#services.wheel.schedule(waiter, Math.min(waiter.sinceMs + leftMs, exchange.deadlineMs));
     if (!exchange.isRequestComplete) exchange.downstream.pauseRequest(exchange);
     return WAIT;
@@ -312,6 +319,14 @@ export class UpstreamGate implements HoldGate {
     if (this.#isWakeDue || this.#queue.size === 0) return;
     this.#isWakeDue = true;
     this.#services.soon(() => this.#wake());
+  }
+
+  /**
+   * Room comes without a place given back, too: an endpoint is well again, or an operator puts it up; and those in front
+   * may have tried the one that has room.
+   */
+  #wakeIfRoom(): void {
+    if (this.#queue.size > 0 && this.#hasPlace() && this.#chooser?.hasRoom() === true) this.wakeSoon();
   }
 
   #wake(): void {
