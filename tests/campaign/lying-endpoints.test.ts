@@ -57,6 +57,8 @@ interface Row {
   readonly endpoint: () => Promise<string>;
   /** What the clients see who meet the bad one; all others see "whole". */
   readonly outcomes: readonly Outcome[];
+  /** Whether any client meets it is left to chance. */
+  readonly isRace?: boolean;
 }
 
 const scripted = (script: Parameters<typeof Origin.start>[0]) => async () =>
@@ -77,6 +79,7 @@ const ROWS: readonly Row[] = [
     what: "resets every connection at once",
     endpoint: scripted({ open: (connection) => connection.reset() }),
     outcomes: [502],
+    isRace: true, // a reset that is faster than our look at the new connection is a refusal, and goes elsewhere
   },
   { what: "resets after the request", endpoint: onRequest((one) => one.reset()), outcomes: [502] },
   { what: "closes after the request", endpoint: onRequest((one) => one.end()), outcomes: [502] },
@@ -186,13 +189,13 @@ const QUIET_MS = 400;
 /** Of that time: a worker with nothing to do beats and reads its clock. */
 const IDLE_CPU_MS = 150;
 
-for (const { what, endpoint, outcomes } of ROWS) {
+for (const { what, endpoint, outcomes, isRace } of ROWS) {
   test(`one endpoint ${what}: ${outcomes.join(", ") || "nobody notices"}`, async () => {
     const weir = await start([await endpoint(), (await originWith(good)).address]);
     const worker = (await weir.status()).workers[0]?.pid ?? 0;
     const seen = await askMany(weir.port());
     const bad = [...seen.keys()].filter((outcome) => outcome !== "whole");
-    expect(bad).toEqual([...outcomes] as Exclude<Outcome, "whole">[]);
+    if (isRace !== true || bad.length > 0) expect(bad).toEqual([...outcomes] as Exclude<Outcome, "whole">[]);
     expect(seen.get("whole") ?? 0).toBeGreaterThanOrEqual(REQUESTS / 2);
     await eventually(async () => isQuiet(await weir.status()), 5000, "gauges to come back to 0");
     const usedBefore = usedMs(worker);

@@ -108,7 +108,13 @@ export class Control {
   }
 
   async #admin(path: string): Promise<Response> {
-    return await fetch(`http://127.0.0.1:${this.#adminPort}${path}`, { keepalive: false });
+    const ask = () =>
+      fetch(`http://127.0.0.1:${this.#adminPort}${path}`, {
+        keepalive: false,
+        signal: AbortSignal.timeout(WAIT_MS),
+      });
+    // during an upgrade both generations listen there, and the one that leaves resets who waits in its queue
+    return await ask().catch(ask);
   }
 
   async status(): Promise<Status> {
