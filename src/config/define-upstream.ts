@@ -38,7 +38,7 @@ export interface UpstreamInput {
   readonly sticky?: boolean | StickyInput | Variable;
   /** Which endpoints are fit for use. */
   readonly health?: HealthInput;
-  /** How many requests may be in flight, and how many may wait. */
+  /** How many requests may be in flight in each worker, and how many may wait. */
   readonly limits?: UpstreamLimitsInput;
   /** Asks nothing of an upstream for a while when it only fails. */
   readonly breaker?: boolean | BreakerInput | Variable;

@@ -134,7 +134,7 @@ export const UPSTREAM = {
   hash:          optional(shortFor(HASH, "on", "part of a request, or a mapping"), "What `balance: hash` looks at"),
   sticky:        optional(trueOr(object(STICKY)), "Keeps a client at its endpoint by a signed cookie"),
   health:        optional(object(HEALTH), "Which endpoints are fit for use"),
-  limits:        optional(object(UPSTREAM_LIMITS), "How many requests may be in flight, and how many may wait"),
+  limits:        optional(object(UPSTREAM_LIMITS), "How many requests may be in flight in each worker, and how many may wait"),
   breaker:       optional(trueOr(object(BREAKER)), "Asks nothing of an upstream for a while when it only fails"),
   pool:          optional(object(POOL), "Connections kept open for the next request"),
   proxyProtocol: defaulted(choice("off", "v1", "v2"), "off", "PROXY protocol header to send at the start of each connection"),
