@@ -143,7 +143,7 @@ test("retries are told as tries, reasons and budget", () => {
     const [route] = configOf({ endpoints: PAIR }, retry).routes;
     return route === undefined ? "" : retryText(route.retry);
   };
-  expect(told({})).toBe("up to 3 tries on connect; 20% of live requests at most");
+  expect(told({})).toBe("up to 3 tries on connect");
   expect(told({ attempts: 1 })).toBe("one try");
   expect(told({ attempts: 2, on: ["timeout", 503], perTry: "1500ms", budget: "10%" })).toBe(
     "up to 2 tries on timeout, 503, 1500ms each; 10% of live requests at most",

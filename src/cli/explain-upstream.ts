@@ -202,6 +202,6 @@ export function retryText(retry: RetryConfig): string {
   const tries =
     attempts === 1 || on.length === 0 ? "one try" : `up to ${attempts} tries on ${on.join(", ")}${perTry}`;
   const hedge = hedgeAfterMs === 0 ? "" : `, a second endpoint after ${formatDuration(hedgeAfterMs)}`;
-  const isRepeating = attempts > 1 || hedgeAfterMs > 0;
-  return `${tries}${hedge}${isRepeating ? `; ${formatPercent(budget)} of live requests at most` : ""}`;
+  const isRepeating = attempts > 1 && on.some((reason) => reason !== "connect"); // a refused connection is free
+  return `${tries}${hedge}${isRepeating || hedgeAfterMs > 0 ? `; ${formatPercent(budget)} of live requests at most` : ""}`;
 }
