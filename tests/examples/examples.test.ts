@@ -288,6 +288,24 @@ example("typescript-config", (running) => {
   });
 });
 
+example("resilience", (running) => {
+  test("a session stays where it began, and falls over when that origin is gone, with no failure to be seen", async () => {
+    const first = await running().get("/");
+    const cookie = first.field("set-cookie")?.split(";", 1)[0] ?? "";
+    expect(cookie).toStartWith("app=");
+    const home = first.body.includes("origin A") ? "A" : "B";
+    const other = home === "A" ? "B" : "A";
+    const ask = () => running().get("/", { lines: [`Cookie: ${cookie}`] });
+    for (let count = 0; count < 10; count++) expect((await ask()).body).toContain(`origin ${home}`);
+    await running().stopOrigin(home);
+    for (let count = 0; count < 10; count++) {
+      const answer = await ask();
+      expect(answer.status).toBe(200);
+      expect(answer.body).toContain(`origin ${other}`);
+    }
+  });
+});
+
 example("maintenance", (running) => {
   test("everybody gets 503 with Retry-After", async () => {
     const answer = await running().get("/");
