@@ -244,7 +244,8 @@ export class Discoverer {
     return this.#spread(Math.min(followed.intervalMs, maxIntervalMs));
   }
 
-  #miss(followed: Followed, text: string): number {
+  #miss(followed: Followed, reason: string): number {
+    const text = reason.replace(/\.$/, ""); // more is said behind it
     const { upstream, source, endpoints, intervalMs, lastError } = followed;
     if (text !== lastError) {
       const kept =

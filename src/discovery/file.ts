@@ -6,7 +6,7 @@
  * rule   a file is read when it has stood still for a moment: half of a YAML list is a list, too
  */
 import { readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { readYamlList } from "./endpoint-list.ts";
 import { type Found, failure, MAX_ANSWER_BYTES, type Source } from "./source.ts";
 
@@ -48,7 +48,7 @@ export class FileSource implements Source {
 
   async #read(): Promise<Found> {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(this.#path));
-    const rules = { name: this.#path, folder: dirname(this.#path), isSecure: this.#isSecure };
+    const rules = { name: basename(this.#path), folder: dirname(this.#path), isSecure: this.#isSecure };
     return readYamlList(text, rules);
   }
 

@@ -189,7 +189,7 @@ test("what is wrong in a file is told each time until it is put right", async ()
   const path = join(folder, "wrong.yaml");
   writeFileSync(path, "- 10.0.0.1\n");
   const source = new FileSource(path, false);
-  for (let turn = 0; turn < 2; turn++) expect(reasonOf(await source.ask())).toContain(`${path}:1:`);
+  for (let turn = 0; turn < 2; turn++) expect(reasonOf(await source.ask())).toStartWith("wrong.yaml:1:");
   writeFileSync(path, Buffer.from([0xff, 0xfe, 0x2d]));
   expect(reasonOf(await source.ask())).toBe("it is not UTF-8 text");
   writeFileSync(path, "#".repeat(1024 * 1024 + 1));
