@@ -17,6 +17,7 @@ export const PACKAGES = [
   { program: "nghttp", package: "nghttp2-client", purpose: "an independent HTTP/2 client", for: ["test"] },
   { program: "h2load", package: "nghttp2-client", purpose: "HTTP/2 load", for: ["test", "bench"] },
   { program: "pebble", package: "pebble", purpose: "an ACME authority for tests", for: ["test"] },
+  { program: "redis-server", package: "redis-server", purpose: "a TCP service to check", for: ["test"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },
@@ -25,7 +26,8 @@ export const PACKAGES = [
 
 const UPDATE_MS = 120_000;
 const INSTALL_MS = 240_000;
-const ENV = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+/** RUNLEVEL: programs are wanted, not the services that their packages would start (invoke-rc.d). */
+const ENV = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
 
 /** @param {string} program */
 export function isInstalled(program) {
