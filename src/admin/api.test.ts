@@ -198,6 +198,20 @@ describe("endpoints", () => {
     ["a negative weight", endpoint, '{"weight":-1}', 400, "from 0 to 1000"],
     ["a weight as text", endpoint, '{"weight":"5"}', 400, "from 0 to 1000"],
     ["a long note", endpoint, `{"state":"up","note":"${"x".repeat(201)}"}`, 400, "at most 200"],
+    [
+      "a note that makes a line of the log",
+      endpoint,
+      '{"state":"up","note":"a\\nb"}',
+      400,
+      "one line of text",
+    ],
+    [
+      "a note that writes to terminals",
+      endpoint,
+      '{"state":"up","note":"\\u001b[2J"}',
+      400,
+      "one line of text",
+    ],
   ];
   for (const [what, path, body, status, error] of rows) {
     test(`${what} is refused and said`, async () => {

@@ -15,6 +15,7 @@ const PATTERN = /^\/api\/v1\/upstreams\/([^/]+)\/endpoints\/([^/]+)$/;
 /** As `weight` of an endpoint in the configuration. */
 export const MAX_WEIGHT = 1000;
 export const MAX_NOTE_LENGTH = 200;
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 const KEYS = ["state", "weight", "note"] as const;
 
 export interface ChangedEndpoint {
@@ -92,9 +93,11 @@ export function wrongWeight(weight: unknown): string | undefined {
   return `weight is a whole number from 0 to ${MAX_WEIGHT}, or "configured"`;
 }
 
+/** It stands in the log and on terminals: with line ends or escape sequences it could pretend to be something else. */
 function wrongNote(note: unknown): string | undefined {
-  if (note === undefined || (typeof note === "string" && note.length <= MAX_NOTE_LENGTH)) return undefined;
-  return `note is a text of at most ${MAX_NOTE_LENGTH} characters`;
+  if (note === undefined) return undefined;
+  const isText = typeof note === "string" && note.length <= MAX_NOTE_LENGTH && !UNPRINTABLE.test(note);
+  return isText ? undefined : `note is one line of text of at most ${MAX_NOTE_LENGTH} characters`;
 }
 
 function unknownName(
