@@ -186,3 +186,31 @@ any other to who reads it; what comes after it shows the lie, too late for the c
 A name that moves: Weir follows a file with a list (\`discovery.file\`), HAProxy is told by its socket, nginx by a new
 configuration and SIGHUP. The old process is killed with -9 in the same instant.
 `.trim();
+
+const COLD_TEXT =
+  "The endpoint comes back with nothing in its cache: the first request for each of 200 keys takes 40 ms more, and it can " +
+  "look up four at a time. Its whole share at once is five times as many as that.";
+const OVERLOAD_TEXT =
+  "Four endpoints of two slots and 20 ms each; half the capacity, then twenty times the capacity, then half of it again. " +
+  "Each proxy gives an endpoint two requests at once; Weir and HAProxy let a few wait 30 ms, nginx has no queue.";
+
+/** What a campaign found. */
+export interface Found {
+  readonly faults: readonly FaultReport[];
+  readonly overloads: readonly OverloadReport[];
+  /** On Weir. */
+  readonly verdicts: readonly Verdict[];
+  readonly errors: readonly string[];
+}
+
+/** All of it, with what was measured and on what. */
+export function markdown(facts: string, { faults, overloads, verdicts }: Found): string {
+  const cold = faults.filter(({ fault }) => fault.name === "cold");
+  const met = verdicts.map(({ text, isMet }) => `- ${isMet ? "met" : "**missed**"}: ${text}`);
+  const parts = ["# Faults", EXPLANATION, facts];
+  if (verdicts.length > 0) parts.push("## Bars for Weir", met.join("\n"));
+  if (faults.length > 0) parts.push("## One endpoint of four fails", faultTable(faults));
+  if (cold.length > 0) parts.push("## A cold cache", COLD_TEXT, coldTable(cold));
+  if (overloads.length > 0) parts.push("## Overload", OVERLOAD_TEXT, overloadTable(overloads));
+  return `${parts.join("\n\n")}\n`;
+}

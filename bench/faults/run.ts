@@ -12,18 +12,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isInstalled } from "../../tests/packages.mjs";
 import type { PeerKind } from "../peers.ts";
-import { type FaultReport, type FaultTimes, runFault } from "./fault-run.ts";
+import { type FaultPlan, type FaultReport, type FaultTimes, runFault } from "./fault-run.ts";
 import { FAULTS } from "./faults.table.ts";
 import { type OverloadReport, type OverloadTimes, runOverload } from "./overload.ts";
-import {
-  coldTable,
-  EXPLANATION,
-  faultTable,
-  overloadTable,
-  overloadVerdicts,
-  type Verdict,
-  verdictsOf,
-} from "./report.ts";
+import { type Found, markdown, overloadVerdicts, type Verdict, verdictsOf } from "./report.ts";
 
 const RESULTS = join(import.meta.dir, "..", "results");
 const OVERLOAD = "overload";
@@ -34,6 +26,10 @@ const FULL: FaultTimes = { ratePerSec: 2000, beforeMs: 3000, faultMs: 7000, afte
 const QUICK: FaultTimes = { ratePerSec: 2000, beforeMs: 1500, faultMs: 4500, afterMs: 7000 };
 const FULL_OVERLOAD: OverloadTimes = { normalMs: 5000, overloadMs: 60_000, afterMs: 6000, factor: 20 };
 const QUICK_OVERLOAD: OverloadTimes = { normalMs: 3000, overloadMs: 10_000, afterMs: 4000, factor: 20 };
+
+/** A p99 above says that the machine has other work: then nothing is learnt of a proxy. */
+const CALM_MS = 25;
+const MAX_TRIES = 3;
 
 interface Options {
   readonly names: readonly string[];
@@ -82,11 +78,15 @@ function parse(args: readonly string[]): Options {
   };
 }
 
-interface Found {
-  readonly faults: readonly FaultReport[];
-  readonly overloads: readonly OverloadReport[];
-  readonly verdicts: readonly Verdict[];
-  readonly errors: readonly string[];
+/** Once more, a few times, when others used the machine already before the fault. */
+async function runCalmly(plan: FaultPlan): Promise<FaultReport> {
+  for (let tries = 1; ; tries++) {
+    const report = await runFault(plan);
+    if (report.p99Ms.before <= CALM_MS || tries === MAX_TRIES) return report;
+    console.error(
+      `   the machine is busy: p99 was ${report.p99Ms.before.toFixed(0)} ms before the fault; once more`,
+    );
+  }
 }
 
 async function runAll({ names, kinds, quick, states }: Options): Promise<Found> {
@@ -108,7 +108,7 @@ async function runAll({ names, kinds, quick, states }: Options): Promise<Found> 
       judge(kind, overloadVerdicts(report));
       return;
     }
-    const report = await runFault({ kind, fault, victim, times: quick ? QUICK : FULL });
+    const report = await runCalmly({ kind, fault, victim, times: quick ? QUICK : FULL });
     faults.push(report);
     judge(kind, verdictsOf(report));
     if (states) console.error(report.states);
@@ -141,28 +141,10 @@ function facts({ kinds, quick }: Options): string {
   return lines.join("\n");
 }
 
-function markdown(options: Options, { faults, overloads, verdicts }: Found): string {
-  const cold = faults.filter(({ fault }) => fault.name === "cold");
-  const met = verdicts.map(({ text, isMet }) => `- ${isMet ? "met" : "**missed**"}: ${text}`);
-  const parts = ["# Faults", EXPLANATION, facts(options)];
-  if (verdicts.length > 0) parts.push("## Bars for Weir", met.join("\n"));
-  if (faults.length > 0) parts.push("## One endpoint of four fails", faultTable(faults));
-  if (cold.length > 0) parts.push("## A cold cache", COLD_TEXT, coldTable(cold));
-  if (overloads.length > 0) parts.push("## Overload", OVERLOAD_TEXT, overloadTable(overloads));
-  return `${parts.join("\n\n")}\n`;
-}
-
-const COLD_TEXT =
-  "The endpoint comes back with nothing in its cache: the first request for each of 200 keys takes 40 ms more, and it can " +
-  "look up four at a time. Its whole share at once is five times as many as that.";
-const OVERLOAD_TEXT =
-  "Four endpoints of two slots and 20 ms each; half the capacity, then twenty times the capacity, then half of it again. " +
-  "Each proxy gives an endpoint two requests at once; Weir and HAProxy let a few wait 30 ms, nginx has no queue.";
-
 const options = parse(process.argv.slice(2));
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(1));
 const found = await runAll(options);
-const text = markdown(options, found);
+const text = markdown(facts(options), found);
 console.log(text);
 if (options.save) {
   mkdirSync(RESULTS, { recursive: true });
