@@ -53,6 +53,7 @@ describe("what a person sets", () => {
     expect(lines.at(-1)).toBe(`info health ${full} has weight 0: set by an operator`);
     wish({ weight: "configured" });
     expect(status()).toMatchObject({ weight: 1, isWeightSet: false, why: "set by an operator: new disk" });
+    expect(lines.at(-1)).toBe(`info health ${full} has its configured weight again, 1: set by an operator`);
   });
 
   test("a note of before does not stand beside a later state", () => {

@@ -86,7 +86,8 @@ export function setEndpoint(
   });
   if (isSet && weight !== undefined) {
     const now = board.state(upstream, endpoint)?.weight;
-    log("info", "health", `${upstream} ${endpoint} has weight ${now}: ${whyText("operator", note ?? "")}`);
+    const which = weight === "configured" ? "its configured weight again," : "weight";
+    log("info", "health", `${upstream} ${endpoint} has ${which} ${now}: ${whyText("operator", note ?? "")}`);
   }
   return isSet;
 }
