@@ -206,7 +206,7 @@ export class Dataplane {
     this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
     this.#settings.commit(settings);
     this.#states.commit();
-    this.#gates.commit(config.upstreams);
+    this.#gates.commit(config.upstreams, snapshot.groups);
     this.#entrances.commit(config.listeners, slots, snapshot.sites);
     this.#setPools(config, snapshot);
     this.#setLog(prepared.accessLog);

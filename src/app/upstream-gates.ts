@@ -8,6 +8,7 @@ import type { UpstreamConfig } from "../config/config.ts";
 import { isProtected } from "../config/protected.ts";
 import { type SlotMap, seriesKey, sharedKey } from "../observe/series.ts";
 import { slotFor } from "../pipeline/compile.ts";
+import type { UpstreamGroup } from "../pipeline/plan.ts";
 import { type GateServices, UpstreamGate } from "../pipeline/upstream-gate.ts";
 
 export class UpstreamGates {
@@ -29,16 +30,16 @@ export class UpstreamGates {
     return gate;
   }
 
-  commit(upstreams: readonly UpstreamConfig[]): void {
+  commit(upstreams: readonly UpstreamConfig[], groups: ReadonlyMap<string, UpstreamGroup>): void {
     const inForce = new Set<string>();
     for (const upstream of upstreams.filter(isProtected)) {
-      const { name, endpoints } = upstream;
+      const { name } = upstream;
       const gate = this.#gates.get(name) ?? this.#prepared.get(name);
-      if (gate === undefined) continue;
+      const group = groups.get(name);
+      if (gate === undefined || group === undefined) continue;
       inForce.add(name);
       this.#gates.set(name, gate);
-      const names = endpoints.map((endpoint) => endpoint.name);
-      gate.configure(upstream, names);
+      gate.configure(upstream, group);
     }
     this.#prepared.clear();
     for (const [name, gate] of [...this.#gates]) {

@@ -35,6 +35,8 @@ export interface Snapshot {
   readonly sites: ReadonlyMap<string, Site>;
   /** By series key of the endpoint: the pools that this version uses. */
   readonly pools: ReadonlyMap<string, EndpointPool>;
+  /** By upstream name. */
+  readonly groups: ReadonlyMap<string, UpstreamGroup>;
 }
 
 export interface CompileServices {
@@ -81,7 +83,7 @@ export function compileSnapshot(config: Config, services: CompileServices): Snap
     route: compileRoute(route, groups, services),
   }));
   const sites = new Map(config.listeners.map((listener) => [listener.name, siteOf(listener, routes)]));
-  return { sites, pools };
+  return { sites, pools, groups };
 }
 
 function compileUpstream(

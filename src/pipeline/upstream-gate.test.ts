@@ -160,6 +160,15 @@ test("who waits goes on when an endpoint that was set apart takes requests again
   expect([stage.gate.waiting, second.plan.endpointIndex]).toEqual([0, 1]);
 });
 
+test("who waits goes to the endpoints of the version in force by then", () => {
+  const stage = new GateStage({ connections: 1 });
+  const first = stage.ask("first");
+  const second = stage.ask("second");
+  const group = stage.load({ connections: 1 });
+  stage.end(first);
+  expect([stage.sent.at(-1), second.plan.upstream === group]).toEqual(["second", true]);
+});
+
 test("an attempt that failed gives its place back, and another attempt asks for one", () => {
   const stage = new GateStage({ connections: 1 });
   const exchange = stage.ask("a");

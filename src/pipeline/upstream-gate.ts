@@ -26,7 +26,7 @@ import { clock } from "../transport/clock.ts";
 import type { Timed, Wheel } from "../transport/timers.ts";
 import { Hold, type HoldGate } from "./hold.ts";
 import { WAIT } from "./phases.table.ts";
-import type { Chooser, EndpointPlaces, Gate, Planned, Route } from "./plan.ts";
+import type { EndpointPlaces, Gate, Planned, Route, UpstreamGroup } from "./plan.ts";
 
 const AT = UPSTREAM.at;
 /** Waits beyond this part of `queueTimeout` that never get shorter: the last to come would only time out. */
@@ -82,8 +82,8 @@ export class UpstreamGate implements HoldGate {
   /** The waiter whose turn it is now. */
   #called: Planned | undefined;
   #isWakeDue = false;
-  /** Of the one who came last to wait. */
-  #chooser: Chooser | undefined;
+  /** As the version in force has it. */
+  #group: UpstreamGroup | undefined;
   /** Waiters whose turn it was, and for whom no endpoint had room, in this round. */
   #sentBack = 0;
   #toldLimit = 0;
@@ -109,8 +109,10 @@ export class UpstreamGate implements HoldGate {
   }
 
   /** Other rules from now on: what is in flight stays, those who wait keep their turn where there is still room. */
-  configure({ limits, breaker }: GateRules, names: readonly string[]): void {
+  configure({ limits, breaker }: GateRules, group: UpstreamGroup): void {
     const before = this.#limits;
+    const names = group.endpoints.map(({ name }) => name);
+    this.#group = group;
     for (const [name, { inFlight }] of [...this.#endpoints]) {
       if (inFlight === 0 && !names.includes(name)) this.#endpoints.delete(name);
     }
@@ -125,6 +127,7 @@ export class UpstreamGate implements HoldGate {
 
   /** The upstream left the configuration, or is not protected any more. Those who wait still get their turn. */
   retire(): void {
+    this.#group = undefined;
     this.#tellLimit(0);
     this.#tellBreaker(false);
     this.#limits = { ...this.#limits, connections: 0, perEndpoint: 0, adaptive: false };
@@ -263,7 +266,6 @@ export class UpstreamGate implements HoldGate {
     plan.hasQueued = true;
     this.#add(AT.waiting, 1);
     exchange.upstream = waiter;
-    this.#chooser = plan.upstream?.chooser;
     this.#services.wheel.schedule(waiter, Math.min(waiter.sinceMs + leftMs, exchange.deadlineMs));
     if (!exchange.isRequestComplete) exchange.downstream.pauseRequest(exchange);
     return WAIT;
@@ -326,7 +328,7 @@ export class UpstreamGate implements HoldGate {
    * may have tried the one that has room.
    */
   #wakeIfRoom(): void {
-    if (this.#queue.size > 0 && this.#hasPlace() && this.#chooser?.hasRoom() === true) this.wakeSoon();
+    if (this.#queue.size > 0 && this.#hasPlace() && this.#group?.chooser.hasRoom() === true) this.wakeSoon();
   }
 
   #wake(): void {
@@ -344,6 +346,8 @@ export class UpstreamGate implements HoldGate {
     if (!this.#leaveQueue(waiter)) return;
     const { exchange } = waiter;
     exchange.upstream = undefined;
+    // it has not been anywhere: endpoints that have come or gone while it waited are no less its own
+    if (exchange.plan.attempts === 0) exchange.plan.upstream = this.#group ?? exchange.plan.upstream;
     this.#called = exchange;
     this.#services.resume(exchange, "choose");
     this.#called = undefined;

@@ -61,7 +61,7 @@ export class GateStage {
       chooser,
       gate,
     };
-    this.gate.configure(upstream, names);
+    this.gate.configure(upstream, this.group);
     return this.group;
   }
 

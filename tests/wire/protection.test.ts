@@ -126,3 +126,59 @@ upstreams:
     expect((await fetch(urlOf("/b/200"))).status).toBe(503);
   });
 });
+
+describe("endpoints that change while requests wait", () => {
+  const slow = new SlowOrigin();
+  const other = new SlowOrigin();
+  afterAll(() => {
+    slow.stop();
+    other.stop();
+  });
+  const configOf = (endpoints: string, limits: string) => `
+listeners: { web: { bind: "127.0.0.1:0" } }
+routes: [ { name: app, to: app } ]
+upstreams: { app: { endpoints: [${endpoints}], limits: { ${limits}, queue: 4, queueTimeout: 8s } } }
+`;
+
+  test("when all are replaced, those who wait go to the new ones", async () => {
+    const weir = await startWeir(configOf(`"${slow.address}"`, "connections: 1"));
+    const url = `http://127.0.0.1:${weir.port()}/`;
+    try {
+      const running = fetch(url);
+      await eventually(() => slow.waiting.length === 1);
+      const waiting = fetch(url);
+      await eventually(async () => (await metric(weir, 'weir_upstream_queue_length{upstream="app"}')) === 1);
+      expect(await weir.reload(configOf(`"${other.address}"`, "connections: 1"))).toBe(true);
+      slow.answer();
+      await eventually(() => other.waiting.length === 1);
+      other.answer();
+      expect([(await running).status, (await waiting).status, slow.bodies.length]).toEqual([200, 200, 1]);
+    } finally {
+      await weir.stop();
+    }
+  });
+
+  test("when one is put up again, those who wait go there at once", async () => {
+    const weir = await startWeir(configOf(`"${slow.address}", "${other.address}"`, "perEndpoint: 1"));
+    const url = `http://127.0.0.1:${weir.port()}/`;
+    const set = (state: string) =>
+      fetch(new URL(`/api/v1/upstreams/app/endpoints/${encodeURIComponent(other.address)}`, weir.admin), {
+        method: "POST",
+        body: JSON.stringify({ state }),
+      });
+    try {
+      expect((await set("maintenance")).status).toBe(200);
+      const running = fetch(url);
+      await eventually(() => slow.waiting.length === 1);
+      const waiting = fetch(url);
+      await eventually(async () => (await metric(weir, 'weir_upstream_queue_length{upstream="app"}')) === 1);
+      expect((await set("up")).status).toBe(200);
+      await eventually(() => other.waiting.length === 1, 2000, "the one who waited to be sent");
+      other.answer();
+      slow.answer();
+      expect([(await running).status, (await waiting).status]).toEqual([200, 200]);
+    } finally {
+      await weir.stop();
+    }
+  });
+});
