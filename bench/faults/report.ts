@@ -38,6 +38,8 @@ export function verdictsOf({
   const what = troubles.map(([trouble, count]) => `${count} × ${trouble}`).join(", ");
   const recovered = seconds(recoveredMs);
   const share = percent(worstRetryShare);
+  const way =
+    back.afterMs === undefined ? "not back by the end" : `${percent(back.deviation)} from the curve`;
   return [
     {
       text: `${fault.name}: no failure reaches the client (${failures === 0 ? "none" : what})`,
@@ -49,7 +51,7 @@ export function verdictsOf({
     },
     { text: `${fault.name}: retries within the budget (${share})`, isMet: worstRetryShare <= BUDGET },
     {
-      text: `${fault.name}: returns by slow start (${percent(back.deviation)} from the curve)`,
+      text: `${fault.name}: returns by slow start (${way})`,
       isMet: back.deviation <= DEVIATION_BAR,
     },
   ];
@@ -176,7 +178,7 @@ export const EXPLANATION = `
 2,000 GETs a second at a constant rate over four endpoints (4 ms each); latency counts from the instant at which a request
 was due; every body is checked. One endpoint fails, is made good again, and returns. \`hit\` is p99 of the first 3 s of the
 fault; \`before\`, \`late\` (from 3 s on, until the fault ends) and \`after\` are the median of half-seconds' p99. p99 is of right
-answers only. The share is what the returning endpoint took of what each of the others took, in the seconds after its first
+answers only. A run whose p99 was bad before the fault, because others used the machine, is made again. The share is what the returning endpoint took of what each of the others took, in the seconds after its first
 request; the curve is a straight line from 10 % over ${SLOW_START_MS / 1000} s. Retries are as each proxy counts them itself.
 
 A body cut short and a Content-Length that says more show after the head: nginx and HAProxy have sent it on by then, Weir
