@@ -178,8 +178,9 @@ export const EXPLANATION = `
 2,000 GETs a second at a constant rate over four endpoints (4 ms each); latency counts from the instant at which a request
 was due; every body is checked. One endpoint fails, is made good again, and returns. \`hit\` is p99 of the first 3 s of the
 fault; \`before\`, \`late\` (from 3 s on, until the fault ends) and \`after\` are the median of half-seconds' p99. p99 is of right
-answers only. A run whose p99 was bad before the fault, because others used the machine, is made again. The share is what the returning endpoint took of what each of the others took, in the seconds after its first
-request; the curve is a straight line from 10 % over ${SLOW_START_MS / 1000} s. Retries are as each proxy counts them itself.
+answers only. A run whose p99 was bad before the fault, because others used the machine, is made again. The share is what
+the returning endpoint took of what each of the others took, in the seconds after its first request; the curve is a straight
+line from 10 % over ${SLOW_START_MS / 1000} s. Retries are as each proxy counts them itself.
 
 A body cut short and a Content-Length that says more show after the head: nginx and HAProxy have sent it on by then, Weir
 keeps a small answer of a request that may be repeated until it is whole. A Content-Length that says less is a body like
