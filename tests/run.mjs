@@ -18,7 +18,7 @@ import { provide } from "./packages.mjs";
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const BUN = join(ROOT, "node_modules", ".bin", "bun");
 /** Everything together; beyond it something hangs, and a run that never ends tells nobody anything. */
-const RUN_MS = 1_200_000;
+const RUN_MS = 2_400_000;
 /** One test; process and wire tests start real programs on machines that may be busy. */
 const TEST_MS = 30_000;
 /** More failures than this are no accident. */
