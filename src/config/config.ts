@@ -5,6 +5,8 @@
  *        It is JSON all through, so that it can be sent to a worker, stored and compared.
  * shape  times in ms, sizes in bytes, 0 = none where a time-out may be off
  */
+
+import type { CachePolicy } from "../cache/policy.ts";
 import type { Address } from "../core/address.ts";
 import type { HeaderEdits, RewriteConfig, RouteMatch } from "../route/match.ts";
 
@@ -16,6 +18,32 @@ export interface Config {
   /** undefined = no admin listener. */
   readonly admin: AdminConfig | undefined;
   readonly observe: ObserveConfig;
+  /** undefined = no route caches. */
+  readonly cache?: CacheConfig | undefined;
+}
+
+/** The cache that routes share. */
+export interface CacheConfig {
+  /** Of all workers together: records and, without a disk, bodies. */
+  readonly memoryBytes: number;
+  readonly disk: { readonly path: string; readonly bytes: number } | undefined;
+  /** Clients whose PURGE requests are obeyed; empty = nobody's. */
+  readonly purgeFrom: readonly string[];
+  /** File that lists purges; undefined = the program's log only. */
+  readonly audit: string | undefined;
+}
+
+/** Compression of answers on their way to clients. */
+export interface CompressConfig {
+  /** In the order of preference where a client has none. */
+  readonly codings: readonly ("zstd" | "br" | "gzip")[];
+  /** Media types, `text/*` or exact, lower case. */
+  readonly types: readonly string[];
+  readonly minBytes: number;
+  /** Larger bodies of known length pass as they are; 0 = no limit. */
+  readonly maxBytes: number;
+  /** 0 = chosen by load, else 1 (fast) to 9 (small), mapped to each coding's own scale. */
+  readonly level: number;
 }
 
 export interface ServerConfig {
@@ -163,6 +191,10 @@ export interface RouteConfig {
   readonly shed: "low" | "normal" | "high";
   /** Own pages by status, or by class as "4xx" and "5xx": paths of HTML files, read at load. */
   readonly errorPages: Readonly<Record<string, string>>;
+  /** undefined = nothing is cached. */
+  readonly cache?: CachePolicy | undefined;
+  /** undefined = answers keep the coding they have. */
+  readonly compress?: CompressConfig | undefined;
 }
 
 export interface EndpointConfig {

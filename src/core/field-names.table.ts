@@ -5,7 +5,7 @@
  *        names" one AND, and "is there a Range" one bit test, whatever the number of fields
  * shape  id = row number; ids below 32 live in the low word of a mask, the others in the high one.
  *        A family is many names with one id: they are only ever dropped together
- * rule   at most 60 rows; ids from 60 on belong to families, dropped and unknown fields
+ * rule   at most 59 rows; ids from 59 on belong to families, dropped and unknown fields
  */
 const NAMES = [
   // hop-by-hop and framing (RFC 9110 §7.6.1, RFC 9112 §6): never copied from one side to the other
@@ -22,7 +22,7 @@ const NAMES = [
   "set-cookie", "cache-control", "vary", "authorization", "user-agent", "referer", "origin",
   "retry-after", "sec-websocket-key", "sec-websocket-accept", "sec-websocket-version",
   "x-forwarded-server", "x-forwarded-prefix", "age", "expires", "strict-transport-security", "grpc-timeout",
-  "x-request-timeout",
+  "x-request-timeout", "pragma",
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];
@@ -35,18 +35,32 @@ export const CERTIFICATE_NAMES = [
   "x-client-cert-serial", "x-client-cert-fingerprint", "x-client-cert-verified", "x-forwarded-client-cert",
 ] as const;
 
+/** What makes some applications take a request for another one: a cache that keys by target and method must not trust it. */
+export const STEERING_NAMES = [
+  "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url", "x-original-host",
+  "x-host", "x-forwarded-scheme", "x-forwarded-path", "x-forwarded-uri",
+] as const;
+
 /** Names whose spellings with underscores CGI-style backends read as these (RFC 3875 §4.1.18 folds "-" to "_"). */
 export const FOLDED_NAMES = [
   "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
-  "x-forwarded-prefix", "x-real-ip", "x-request-id", ...CERTIFICATE_NAMES,
-] as const satisfies readonly (KnownName | (typeof CERTIFICATE_NAMES)[number])[];
+  "x-forwarded-prefix", "x-real-ip", "x-request-id", ...CERTIFICATE_NAMES, ...STEERING_NAMES,
+] as const satisfies readonly (
+  | KnownName
+  | (typeof CERTIFICATE_NAMES)[number]
+  | (typeof STEERING_NAMES)[number]
+)[];
 
-export type FieldFamily = "client certificate" | "underscored";
+export type FieldFamily = "client certificate" | "underscored" | "steering";
 /** `underscored`: each of FOLDED_NAMES with at least one underscore for a hyphen. */
-export const FAMILY_IDS: Readonly<Record<FieldFamily, number>> = { "client certificate": 60, underscored: 61 };
+export const FAMILY_IDS: Readonly<Record<FieldFamily, number>> = {
+  steering: 59,
+  "client certificate": 60,
+  underscored: 61,
+};
 
 /** From here on an id does not say which name it is. */
-export const FIRST_SHARED_ID = 60;
+export const FIRST_SHARED_ID = 59;
 /** Marks a field taken out of the message; its bytes stay where they are and are skipped by writers. */
 export const ID_DROPPED = 62;
 /** A field whose name is not in the table. */

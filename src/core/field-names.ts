@@ -12,6 +12,7 @@ import {
   ID_UNKNOWN,
   KNOWN_NAMES,
   type KnownName,
+  STEERING_NAMES,
 } from "./field-names.table.ts";
 
 const MAX_NAME_BYTES = 32;
@@ -19,12 +20,19 @@ const HYPHEN = 45;
 const UNDERSCORE = 95;
 const NO_ROW = 255;
 const CERTIFICATE = FAMILY_IDS["client certificate"];
+const STEERING = FAMILY_IDS.steering;
 const UNDERSCORED = FAMILY_IDS.underscored;
 
 /** Names to tell apart; those with an id of their own stand at it. */
-const ROWS: readonly string[] = [...KNOWN_NAMES, ...CERTIFICATE_NAMES];
+const ROWS: readonly string[] = [...KNOWN_NAMES, ...CERTIFICATE_NAMES, ...STEERING_NAMES];
 const ROW_BYTES: readonly Uint8Array[] = ROWS.map((name) => new TextEncoder().encode(name));
 const OWN_IDS = KNOWN_NAMES.length;
+const FIRST_STEERING = OWN_IDS + CERTIFICATE_NAMES.length;
+/** Id of the name in each row. */
+const ROW_IDS = Uint8Array.from(ROWS, (_name, row) => {
+  if (row < OWN_IDS) return row;
+  return row < FIRST_STEERING ? CERTIFICATE : STEERING;
+});
 /** Names that backends which fold "_" to "-" read as the ones with hyphens, however they are mixed. */
 const FOLDED: ReadonlySet<string> = new Set(FOLDED_NAMES);
 const IS_FOLDED = Uint8Array.from(ROWS, (name) => (FOLDED.has(name) ? 1 : 0));
@@ -79,7 +87,7 @@ export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number
   for (let at = 0; at < length; at++) {
     if (LOWER[bytes[start + at] as number] !== name[at]) return foldedId(bytes, start, row);
   }
-  return row < OWN_IDS ? row : CERTIFICATE;
+  return ROW_IDS[row] as number;
 }
 
 /** UNDERSCORED when the bytes are the name of a row that is folded, but for underscores; else ID_UNKNOWN. */
@@ -94,7 +102,7 @@ function foldedId(bytes: Uint8Array, start: number, row: number): number {
   return UNDERSCORED;
 }
 
-const IDS = new Map<string, number>(ROWS.map((name, row) => [name, row < OWN_IDS ? row : CERTIFICATE]));
+const IDS = new Map<string, number>(ROWS.map((name, row) => [name, ROW_IDS[row] as number]));
 
 /** Id of a lower-case name, or ID_UNKNOWN: what `fieldIdAt` says of its bytes. */
 export function fieldIdOf(lowerName: string): number {
