@@ -54,8 +54,8 @@ export interface CacheStore {
 
   /** Begins a body that is too large for a record. out  undefined when there is no room, or no place for files */
   write(expectedBytes: number): BodyWriter | undefined;
-  /** Opens a body. out  undefined when it is gone */
-  open(ref: BodyRef): BodyReader | undefined;
+  /** Opens a body: apart from the main thread, as a disk may have to be asked. out  undefined when it is gone */
+  open(ref: BodyRef): Promise<BodyReader | undefined>;
 }
 
 /** A body on its way into the store. Pieces are written in order, apart from whoever brings them. */
