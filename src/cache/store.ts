@@ -67,7 +67,7 @@ export interface BodyWriter {
   onDrain: (() => void) | undefined;
   /** Something cannot be written: nothing more will be, what was taken can still be read as far as it is there. */
   onFail: ((detail: string) => void) | undefined;
-  /** Reads `[position, end)` of what was taken, as far as one piece goes. */
+  /** Reads `[position, end)` of what was taken, as far as one piece goes; also after `finish`. */
   read(position: number, end: number): Promise<Buffer>;
   /** All is there. The file is kept once a response that names it is put; settles when it is safely readable by others. */
   finish(): Promise<BodyRef>;
