@@ -42,6 +42,8 @@ function makeEntries(count: number): LogEntry[] {
     connectMs: -1,
     firstByteMs: 1.204 + (index % 911) / 1000,
     totalMs: 1.377 + (index % 911) / 1000,
+    cache: "",
+    cacheRule: "",
     cause: "done",
     detail: "",
     userAgent: AGENTS[(index >> 5) % 2] as string,

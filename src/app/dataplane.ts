@@ -133,6 +133,7 @@ export class Dataplane {
       events: undefined,
       report: (text) => options.log("error", "pipeline", text),
       httpChallenges: new Map(),
+      cache: undefined,
     };
     const events = new Pipeline(this.#pipeline);
     const sockets = new SocketBudget(raiseDescriptorLimit());

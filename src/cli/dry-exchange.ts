@@ -76,6 +76,7 @@ function dryServices(): PipelineServices {
     events: undefined,
     report: () => undefined,
     httpChallenges: new Map(),
+    cache: undefined,
   };
 }
 

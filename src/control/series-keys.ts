@@ -12,6 +12,9 @@ export function seriesKeysOf(config: Config): string[] {
     seriesKey("route", UNROUTED),
     ...config.listeners.map((listener) => seriesKey("listener", listener.name)),
     ...config.routes.map((route) => seriesKey("route", route.name)),
+    ...config.routes
+      .filter(({ cache }) => cache !== undefined)
+      .map((route) => seriesKey("cache", route.name)),
     ...config.upstreams.flatMap((upstream) =>
       upstream.endpoints.map((endpoint) => seriesKey("endpoint", upstream.name, endpoint.name)),
     ),

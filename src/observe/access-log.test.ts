@@ -25,6 +25,8 @@ const ENTRY: LogEntry = {
   connectMs: -1,
   firstByteMs: 1.2,
   totalMs: 1234.5678,
+  cache: "",
+  cacheRule: "",
   cause: "done",
   detail: "",
   userAgent: "curl/8.14.1",
@@ -97,6 +99,14 @@ describe("json", () => {
     const line = format({ ...ENTRY, cause: "tls_untrusted", detail: 'a "b"' });
     expect(line).toContain('"cause":"tls_untrusted","detail":"a \\"b\\"","userAgent"');
     expect(format(ENTRY)).not.toContain("detail");
+  });
+
+  test("what the cache did stands in lines of routes that cache", () => {
+    const line = JSON.parse(format({ ...ENTRY, cache: "hit", cacheRule: "fresh" }));
+    expect(line).toEqual({ ...JSON.parse(format(ENTRY)), cache: "hit", cacheRule: "fresh" });
+    expect(compileLogFormat("{cache} {cacheRule}")({ ...ENTRY, cache: "miss", cacheRule: "" })).toBe(
+      "miss -",
+    );
   });
 
   test("any text in any place comes back as it was, on one line of ASCII", () => {

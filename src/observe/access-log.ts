@@ -51,6 +51,9 @@ export interface LogEntry {
   /** From the request sent to the response head. */
   readonly firstByteMs: number;
   readonly totalMs: number;
+  /** What the cache did (`hit`, `miss` …), and the rule that made it so; "" where the route does not cache. */
+  readonly cache: string;
+  readonly cacheRule: string;
   /** `done`, or the failure code. */
   readonly cause: string;
   /** What was seen of the failure, for whoever looks into it. */
@@ -110,6 +113,8 @@ function jsonFormat(): LogFormat {
   const endpoint = jsonMember("endpoint");
   const cause = jsonMember("cause");
   const userAgent = jsonMember("userAgent");
+  const cache = jsonMember("cache");
+  const cacheRule = jsonMember("cacheRule");
   const tls = tlsMembers();
   return (entry) =>
     `{"time":"${time(entry.timeMs)}","requestId":"${jsonText(entry.requestId)}",` +
@@ -121,6 +126,7 @@ function jsonFormat(): LogFormat {
     `"attempts":${entry.attempts},"headMs":${decimalMs(entry.headMs, "null")},` +
     `"queueMs":${decimalMs(entry.queueMs, "null")},"connectMs":${decimalMs(entry.connectMs, "null")},` +
     `"firstByteMs":${decimalMs(entry.firstByteMs, "null")},"totalMs":${decimalMs(entry.totalMs, "null")},` +
+    `${entry.cache === "" ? "" : cache(entry.cache) + cacheRule(entry.cacheRule)}` +
     `${cause(entry.cause)}${entry.detail === "" ? "" : `"detail":"${jsonText(entry.detail)}",`}${userAgent(entry.userAgent)}"referer":"${jsonText(entry.referer)}"${entry.tls === undefined ? "" : tls(entry.tls)}}`;
 }
 
@@ -215,6 +221,8 @@ const FIELDS: ReadonlyMap<string, MakeField> = new Map([
   ["firstByteMs", exact((entry) => decimalMs(entry.firstByteMs, "-"))],
   ["totalMs", exact((entry) => decimalMs(entry.totalMs, "-"))],
   ["totalSec", exact((entry) => decimalSeconds(entry.totalMs, "-"))],
+  ["cache", remembered((entry) => entry.cache)],
+  ["cacheRule", remembered((entry) => entry.cacheRule)],
   ["cause", remembered((entry) => entry.cause)],
   ["detail", escaped((entry) => entry.detail)],
   ["userAgent", remembered((entry) => entry.userAgent)],

@@ -110,6 +110,39 @@ const UPSTREAM_ROWS = {
   breakerOpened: counter("weir_upstream_breaker_opened_total", "times that a worker's breaker for the upstream has opened"),
 };
 
+/** What the cache did for a request. */
+export const CACHE_RESULTS = ["hit", "stale", "revalidated", "miss", "bypass"] as const;
+export type CacheResult = (typeof CACHE_RESULTS)[number];
+/** Why the cache was not asked. */
+export const CACHE_BYPASS_REASONS = ["method", "body", "authorization", "cookie", "rule", "range", "steering", "off_by_client", "other"] as const;
+export type CacheBypassReason = (typeof CACHE_BYPASS_REASONS)[number];
+/** Why an answer was not taken: a group for each kind of rule, so that the label stays bounded. */
+export const CACHE_REFUSE_REASONS = ["private", "set_cookie", "authorization", "vary", "no_store", "status", "size", "method", "type", "min_uses", "stale", "incomplete", "no_room", "other"] as const;
+export type CacheRefuseReason = (typeof CACHE_REFUSE_REASONS)[number];
+/** Why an answer past its time was given. */
+export const CACHE_STALE_REASONS = ["refresh", "error", "client"] as const;
+/** Where the body bytes of answers came from. */
+export const CACHE_SOURCES = ["cache", "endpoint"] as const;
+/** What a dry cache would have done: answered, answered with something else than the endpoint did, stored. */
+export const CACHE_DRY_RESULTS = ["hit", "differed", "stored"] as const;
+
+/** One slot a value of a label, summed over workers. */
+const counters = (name: string, help: string, label: string, values: readonly string[]): MetricRow =>
+  ({ name, kind: "counter", help, each: { label, values }, slots: values.length });
+
+/** Of routes that cache only. */
+const CACHE_ROWS = {
+  requests: counters("weir_cache_requests_total", "requests by what the cache did for them", "result", CACHE_RESULTS),
+  bypassed: counters("weir_cache_bypass_total", "requests that the cache was not asked for, by reason", "reason", CACHE_BYPASS_REASONS),
+  coalesced: counter("weir_cache_coalesced_total", "requests that shared the answer that another one had asked for"),
+  stale: counters("weir_cache_stale_total", "answers given past their time: while they were refreshed, because the endpoint failed, or because the client takes them", "reason", CACHE_STALE_REASONS),
+  stored: counter("weir_cache_stored_total", "answers taken into the cache"),
+  refused: counters("weir_cache_refused_total", "answers that may not be stored, or were not, by reason", "reason", CACHE_REFUSE_REASONS),
+  bytes: counters("weir_cache_body_bytes_total", "response body bytes sent, by where they came from: those from the cache were saved", "source", CACHE_SOURCES),
+  refreshes: counter("weir_cache_refreshes_total", "fetches made behind the clients' backs"),
+  dry: counters("weir_cache_dry_total", "what a cache with dryRun would have done: hit, hit with something else than the endpoint sent, stored", "result", CACHE_DRY_RESULTS),
+};
+
 type Offsets<Rows> = { readonly [Key in keyof Rows]: number };
 export interface MetricBlock<Rows> {
   /** Name of the block's own labels, in the order of its key's parts. */
@@ -135,9 +168,10 @@ export const LISTENER = block(["listener"], LISTENER_ROWS);
 export const ROUTE = block(["route"], ROUTE_ROWS);
 export const ENDPOINT = block(["upstream", "endpoint"], ENDPOINT_ROWS);
 export const UPSTREAM = block(["upstream"], UPSTREAM_ROWS);
+export const CACHE = block(["route"], CACHE_ROWS);
 
 /** Block kinds by the first part of a series key: `route:api`, `endpoint:app|127.0.0.1:3000` (`series.ts`). */
-export const BLOCKS = { worker: WORKER, listener: LISTENER, route: ROUTE, endpoint: ENDPOINT, upstream: UPSTREAM } as const;
+export const BLOCKS = { worker: WORKER, listener: LISTENER, route: ROUTE, endpoint: ENDPOINT, upstream: UPSTREAM, cache: CACHE } as const;
 export type BlockKind = keyof typeof BLOCKS;
 
 /** Numbers that only the control process knows, next to those counted by workers. */
@@ -172,5 +206,10 @@ export const PROCESS = {
   acmeNextRenewal: processMetric("weir_acme_next_renewal_seconds", "gauge", "when the next certificate is to be renewed, in seconds since the epoch; in the past = it is overdue"),
   endpointState: processMetric("weir_upstream_endpoint_state", "gauge", "1 for the state that the endpoint is in, 0 for the others", "upstream", "endpoint", "state"),
   endpointWeight: processMetric("weir_upstream_endpoint_weight", "gauge", "weight that counts now: as configured or set, times its share in slow start", "upstream", "endpoint"),
+  cacheBytes: processMetric("weir_cache_bytes", "gauge", "bytes that the cache takes, of all workers together", "tier"),
+  cacheBudget: processMetric("weir_cache_budget_bytes", "gauge", "bytes that it may take", "tier"),
+  cacheObjects: processMetric("weir_cache_objects", "gauge", "responses in the cache, variants counted apart", "tier"),
+  cacheEvicted: processMetric("weir_cache_evicted_total", "counter", "responses that made room for others", "tier"),
+  cachePurges: processMetric("weir_cache_purges_total", "counter", "purges, by what was asked for", "kind"),
   endpointTransitions: processMetric("weir_upstream_endpoint_transitions_total", "counter", "changes of the endpoint's state", "upstream", "endpoint"),
 } as const;

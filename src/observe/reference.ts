@@ -11,6 +11,7 @@ const TITLES: Readonly<Record<BlockKind, string>> = {
   route: "Routes",
   endpoint: "Endpoints",
   upstream: "Protected upstreams",
+  cache: "Routes that cache",
 };
 
 export function metricsReference(): string {

@@ -103,7 +103,13 @@ function setUp(...keys: string[]) {
 }
 
 test("every metric of the table is there, with its type and meaning, even when nothing was counted", () => {
-  const { read } = setUp("listener:http", "route:api", "endpoint:app|127.0.0.1:3000", "upstream:app");
+  const { read } = setUp(
+    "listener:http",
+    "route:api",
+    "endpoint:app|127.0.0.1:3000",
+    "upstream:app",
+    "cache:api",
+  );
   const families = read();
   const rows = Object.values(BLOCKS).flatMap((block) => Object.values(block.rows) as MetricRow[]);
   for (const row of rows) {
@@ -252,11 +258,11 @@ test("the control process's own metrics stand in front, under the same grammar",
   expect(sampleOf(families, "weir_certificate_not_before_seconds", labels)).toBe(2);
   expect(sampleOf(families, "weir_certificate_reload_errors_total", {})).toBe(1);
   expect(sampleOf(families, "weir_acme_next_renewal_seconds", {})).toBe(5);
-  // those of endpoints and of their sources come from who looks after them
+  // those of endpoints, of their sources and of the cache come from who looks after them
   expect(extra.map((metric: ExtraMetric) => metric.row.name)).toEqual(
     Object.values(PROCESS)
       .map((row) => row.name)
-      .filter((name) => !/^weir_(?:upstream|discovery)_/.test(name)),
+      .filter((name) => !/^weir_(?:upstream|discovery|cache)_/.test(name)),
   );
 });
 

@@ -27,7 +27,7 @@ export const UNROUTED = "-";
  * block at the same slot, each in its own row. `|` and `%` inside of a name are percent-encoded.
  */
 export function seriesKey(kind: "worker"): string;
-export function seriesKey(kind: "listener" | "route" | "upstream", name: string): string;
+export function seriesKey(kind: "listener" | "route" | "upstream" | "cache", name: string): string;
 export function seriesKey(kind: "endpoint", upstream: string, endpoint: string): string;
 export function seriesKey(kind: BlockKind, ...labels: readonly string[]): string {
   return keyOf(kind, labels);

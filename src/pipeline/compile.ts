@@ -134,6 +134,10 @@ function compileRoute(
   return {
     name: route.name,
     slot: slotFor(services.slots, seriesKey("route", route.name), sharedKey("route")),
+    cacheSlot:
+      route.cache === undefined
+        ? -1
+        : slotFor(services.slots, seriesKey("cache", route.name), sharedKey("cache")),
     action: compileAction(route, groups),
     rewrite: compileRewrite(route.rewrite, route.match.path),
     hostRewrite: route.rewrite.host,

@@ -4,6 +4,7 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
+import type { CacheStore, PurgeScope } from "../cache/store.ts";
 import type { Failure } from "../core/failure.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
@@ -50,6 +51,8 @@ export interface Route {
   readonly name: string;
   /** First slot of the route's block in the counter row. */
   readonly slot: number;
+  /** First slot of its cache block; -1 where nothing is cached. */
+  readonly cacheSlot: number;
   readonly action: RouteAction;
   readonly rewrite: ((path: string) => string) | undefined;
   readonly hostRewrite: string | undefined;
@@ -158,6 +161,10 @@ export interface PipelineServices {
   readonly report: (text: string) => void;
   /** Answers to http-01 challenges that are under way, by token (RFC 8555 §8.3). */
   httpChallenges: ReadonlyMap<string, string>;
+  /** The store of the configuration in force; undefined = nothing is cached. A fetch keeps the one that it began with. */
+  cache: CacheStore | undefined;
+  /** Purges in all workers, for a client that may. out  undefined once it is in force, or why it is not */
+  readonly purge?: (scope: PurgeScope, isSoft: boolean, client: string) => Promise<string | undefined>;
 }
 
 export class Plan {

@@ -80,6 +80,8 @@ function entryOf(exchange: Planned): LogEntry {
     connectMs: since(exchange.connectStartedAtMs, exchange.connectedAtMs),
     firstByteMs: since(exchange.sentAtMs, exchange.respondedAtMs),
     totalMs: clock.nowMs - exchange.startedAtMs,
+    cache: "",
+    cacheRule: "",
     cause: failure?.code ?? "done",
     detail: failure === undefined ? "" : failure.detail.slice(0, MAX_DETAIL_LENGTH),
     userAgent: fields.get(USER_AGENT) ?? "",

@@ -54,6 +54,7 @@ export function fakeServices(): FakeServices {
     logged,
     reported,
     httpChallenges: new Map(),
+    cache: undefined,
   };
 }
 
@@ -80,6 +81,7 @@ export function fixedRoute(parts: Partial<Route> = {}): Route {
   return {
     name: "fixed",
     slot: ROUTE_SLOT,
+    cacheSlot: -1,
     action: { kind: "respond", status: 200, body: Buffer.from("fixed"), lines: "" },
     rewrite: undefined,
     hostRewrite: undefined,
