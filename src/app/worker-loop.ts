@@ -15,7 +15,7 @@ import { type SlotMap, seriesKey } from "../observe/series.ts";
 import type { FailingEndpoint } from "../pipeline/endpoint-health.ts";
 import type { Materials } from "../tls/materials.ts";
 import { closeDescriptor, DESCRIPTOR_SOCKET, receiveDescriptor } from "../transport/descriptors.ts";
-import { residentBytes } from "../transport/memory.ts";
+import { ownBytes } from "../transport/memory.ts";
 import { become } from "../transport/privileges.ts";
 import { Zone } from "../zone/zone.ts";
 import type { DataplaneOptions } from "./dataplane.ts";
@@ -144,7 +144,7 @@ class WorkerLoop {
   }
 
   #readMemory(): void {
-    const bytes = residentBytes();
+    const bytes = ownBytes();
     if (bytes !== undefined) this.#gauge(WORKER.at.memoryBytes, bytes);
   }
 

@@ -44,7 +44,7 @@ export const GATE_REASONS = ["queue_full", "queue_timeout", "breaker_open", "she
 const WORKER_ROWS = {
   failures: { name: "weir_failures_total", kind: "counter", help: "exchanges and connections ended or refused, by reason", each: { label: "reason", values: FAILURE_CODES }, slots: FAILURE_CODES.length } as MetricRow,
   logDropped: counter("weir_access_log_dropped_total", "access log lines dropped because the sink could not keep up"),
-  memoryBytes: gauge("weir_worker_memory_bytes", "resident memory of the worker"),
+  memoryBytes: gauge("weir_worker_memory_bytes", "memory of the worker, without what all workers share"),
   bufferedBytes: gauge("weir_worker_buffered_bytes", "bytes waiting in the worker's buffers for a slow reader"),
   loopLagSec: gauge("weir_worker_loop_lag_seconds", "delay of the last timer tick"),
   shed: { name: "weir_requests_shed_total", kind: "counter", help: "requests turned away because the worker was overloaded, by their route's priority", each: { label: "priority", values: SHED_NAMES }, slots: SHED_NAMES.length } as MetricRow,

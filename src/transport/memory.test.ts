@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MemoryKeeper } from "./memory.ts";
+import { MemoryKeeper, ownBytes, ownBytesOf } from "./memory.ts";
 
 const MIB = 1024 * 1024;
 
@@ -38,4 +38,16 @@ for (const [what, figures, collections] of ROWS) {
 
 test("memory that a collection does not give back is in use, and no reason for another", () => {
   expect(collectionsOf([50, 250, 250, 250, ...Array(40).fill(250)], 245)).toEqual([3]);
+});
+
+test("pages that are shared with other processes are not counted: those of the cache are no garbage", () => {
+  const status = "Name:\tbun\nVmHWM:\t  900 kB\nVmRSS:\t  500 kB\nRssAnon:\t  200 kB\nRssShmem:\t  100 kB\n";
+  expect(ownBytesOf(status)).toBe(400 * 1024);
+  expect(ownBytesOf("Name:\tbun\n")).toBeUndefined();
+});
+
+test("what the kernel tells of this process is somewhere between a megabyte and all there is", () => {
+  const bytes = ownBytes() as number;
+  expect(bytes).toBeGreaterThan(MIB);
+  expect(bytes).toBeLessThanOrEqual(process.memoryUsage.rss() * 1.5);
 });

@@ -8,6 +8,8 @@
  *        PAUSE_LOOKS looks; what stays after it is in use and the new floor
  * cost   a full collection: some 10 ms, once
  */
+import { readFileSync } from "node:fs";
+
 const MIB = 1024 * 1024;
 /** Less is not worth a collection: compiled code and a warm heap come and go by this much. */
 const GROWN_BYTES = 32 * MIB;
@@ -16,7 +18,7 @@ const STILL_LOOKS = 2;
 const PAUSE_LOOKS = 10;
 
 export interface MemoryOptions {
-  /** Resident bytes; undefined when they cannot be told now. */
+  /** Bytes in memory; undefined when they cannot be told now. */
   readonly read: () => number | undefined;
   readonly collect: () => void;
 }
@@ -52,14 +54,31 @@ export class MemoryKeeper {
   }
 }
 
-/** What the kernel says that this process has in memory; without a free descriptor it cannot be asked. */
-export function residentBytes(): number | undefined {
+const STATUS_FILE = "/proc/self/status";
+
+/**
+ * What the kernel says that this process has in memory, without what it shares with other workers: pages of the cache
+ * are counted in each process that has touched them, and no collection gives one back.
+ * out  undefined when the kernel cannot be asked: without a free descriptor
+ */
+export function ownBytes(): number | undefined {
   try {
-    return process.memoryUsage.rss();
+    const told = process.platform === "linux" ? ownBytesOf(readFileSync(STATUS_FILE, "latin1")) : undefined;
+    return told ?? process.memoryUsage.rss();
   } catch {
     return undefined;
   }
 }
 
-export const keeperOfThisProcess = () =>
-  new MemoryKeeper({ read: residentBytes, collect: () => Bun.gc(true) });
+/** in  text of `/proc/PID/status` (proc_pid_status(5)). out  undefined when it does not tell */
+export function ownBytesOf(status: string): number | undefined {
+  const [resident, shared] = [kibAt(status, "\nVmRSS:"), kibAt(status, "\nRssShmem:")];
+  return Number.isNaN(resident) || Number.isNaN(shared) ? undefined : (resident - shared) * 1024;
+}
+
+function kibAt(status: string, label: string): number {
+  const at = status.indexOf(label);
+  return at === -1 ? Number.NaN : Number.parseInt(status.slice(at + label.length), 10);
+}
+
+export const keeperOfThisProcess = () => new MemoryKeeper({ read: ownBytes, collect: () => Bun.gc(true) });
