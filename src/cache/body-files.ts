@@ -23,7 +23,7 @@ export interface BodyFiles {
    */
   create(expectedBytes: number): BodyWriter | undefined;
   /** out  undefined when it is gone, or is not as long as the reference says */
-  open(ref: BodyRef): BodyReader | undefined;
+  open(ref: BodyRef): Promise<BodyReader | undefined>;
   /** Forgets a file; who has it open reads on. Of one that is gone already nothing is said. */
   remove(ref: BodyRef): void;
 }
