@@ -12,8 +12,18 @@ import { clientFile, ORIGIN_CORE, start } from "./processes.ts";
 export const MIB = 1 << 20;
 export const SMALL_BODY = "A small answer of sixty-five bytes".padEnd(65, ".");
 
+const CACHED_FILES: readonly (readonly [name: string, bytes: Uint8Array | string])[] = [
+  ["small", SMALL_BODY],
+  ["1k", Buffer.alloc(1 << 10, "weir")],
+  ["64k", Buffer.alloc(64 << 10, "weir")],
+  ["1m", Buffer.alloc(MIB, "weir")],
+];
+
 export interface Origins {
-  /** `/small`, `/10k`, `/1m`, `/100m`; any other path answers as `/small`. */
+  /**
+   * `/small`, `/10k`, `/1m`, `/100m`; any other path answers as `/small`. Under `/cached/` files that may be stored for a
+   * day: `small`, `1k`, `64k`, `1m`; `/origin-status` counts requests (ngx_http_stub_status_module).
+   */
   readonly files: number;
   /** The same over cleartext HTTP/2. */
   readonly filesH2c: number;
@@ -29,6 +39,8 @@ export async function startOrigins(folder: string): Promise<Origins> {
   writeFileSync(join(root, "10k"), Buffer.alloc(10 << 10, "weir"));
   writeFileSync(join(root, "1m"), Buffer.alloc(MIB, "weir"));
   writeFileSync(join(root, "100m"), Buffer.alloc(100 * MIB, "weir"));
+  mkdirSync(join(root, "cached"), { recursive: true });
+  for (const [name, bytes] of CACHED_FILES) writeFileSync(join(root, "cached", name), bytes);
   const file = join(folder, "origin.conf");
   writeFileSync(file, config(folder, root, [`${files}`, `${filesH2c} http2`]));
   const logFile = join(folder, "origin.stderr");
@@ -80,6 +92,8 @@ ${listen.map((what) => `    listen 127.0.0.1:${what} backlog=4096 reuseport;`).j
     location / { return 200 "${SMALL_BODY}"; }
     location = /10k { }
     location = /1m { }
+    location /cached/ { expires 1d; }
+    location = /origin-status { stub_status; }
     location = /100m { }
   }
 }

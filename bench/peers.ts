@@ -1,5 +1,5 @@
 /**
- * Peers: nginx, HAProxy and Weir, each set up to do the same work for one client-facing port.
+ * Peers: nginx, HAProxy, Varnish and Weir, each set up to do the same work for one client-facing port.
  *
  * rule   every one sets X-Forwarded-For, -Proto, -Host, -Port, Via and X-Request-Id, keeps up to 128 idle
  *        connections to the origin, closes a client's connection after 10,000 requests (Weir's default), and
@@ -8,6 +8,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../tests/support/ports.ts";
+import { haproxyCache, nginxCache, startsVarnish, varnishConfig } from "./cache-peers.ts";
 import type { CertificateFiles } from "./certificates.ts";
 import { PROXY_CORE, type Running, start } from "./processes.ts";
 
@@ -32,6 +33,8 @@ export interface PeerOptions {
   readonly http2?: boolean;
   /** What is spoken with the origin; default h1. nginx cannot speak h2c there. */
   readonly originProtocol?: "h1" | "h2c";
+  /** Answers come from a cache in memory, as far as the origin allows. Varnish knows nothing else. */
+  readonly cache?: boolean;
 }
 
 export interface Peer extends Running {
@@ -39,13 +42,15 @@ export interface Peer extends Running {
   readonly port: number;
 }
 
-export type PeerKind = "nginx" | "haproxy" | "weir";
+/** What carries traffic without a cache too. */
+export type ProxyKind = "nginx" | "haproxy" | "weir";
+export type PeerKind = ProxyKind | "varnish";
 
 /** Starts one peer under a name of its own. */
 export async function startPeer(kind: PeerKind, name: string, options: PeerOptions): Promise<Peer> {
   const port = await freePort();
   const file = join(options.folder, `${name}.conf`);
-  const command = COMMANDS[kind](file, options.folder);
+  const command = COMMANDS[kind](file, options.folder, port);
   writeFileSync(file, await CONFIGS[kind]({ ...options, name, port }));
   const logFile = join(options.folder, `${name}.stderr`);
   const outFile = join(options.folder, `${name}.access`);
@@ -65,13 +70,19 @@ export async function startOther(name: string, command: string, options: PeerOpt
 
 type ConfigOf = (options: PeerOptions & { name: string; port: number }) => string | Promise<string>;
 
-const COMMANDS: Record<PeerKind, (file: string, folder: string) => string[]> = {
+const COMMANDS: Record<PeerKind, (file: string, folder: string, port: number) => string[]> = {
   nginx: (file, folder) => ["nginx", "-p", folder, "-c", file, "-e", join(folder, "nginx.stderr")],
   haproxy: (file) => ["haproxy", "-db", "-f", file],
+  varnish: startsVarnish,
   weir: (file) => [join(ROOT, "bin", "weir"), "run", "-c", file],
 };
 
-const CONFIGS: Record<PeerKind, ConfigOf> = { nginx: nginxConfig, haproxy: haproxyConfig, weir: weirConfig };
+const CONFIGS: Record<PeerKind, ConfigOf> = {
+  nginx: nginxConfig,
+  haproxy: haproxyConfig,
+  varnish: varnishConfig,
+  weir: weirConfig,
+};
 
 /** Path of the route that a load with `count` routes asks for. */
 export const routePath = (index: number) => `/team-${index % 100}/service-${index}/`;
@@ -88,6 +99,7 @@ function nginxConfig({
   routes,
   certificates = [],
   http2 = false,
+  cache = false,
 }: Parameters<ConfigOf>[0]): string {
   const listen = `listen 127.0.0.1:${port}${certificates.length > 0 ? " ssl" : ""}${http2 ? " http2" : ""}`;
   const access = `access_log ${join(folder, `${name}.access`)} combined${log === "batched" ? " buffer=64k flush=1s" : ""};`;
@@ -127,6 +139,7 @@ http {
   proxy_set_header X-Forwarded-Port $server_port;
   proxy_set_header Via "1.1 nginx";
   proxy_set_header X-Request-Id $request_id;
+${cache ? nginxCache(join(folder, `${name}-cache`)) : ""}
 ${(certificates.length > 0 ? certificates : [undefined])
   .map((files, index) =>
     nginxServer(
@@ -185,16 +198,18 @@ frontend web
   http-request set-header X-Request-Id %[uuid]
   default_backend origin
 backend origin
-  server o1 127.0.0.1:${originPort} pool-max-conn 128${originProtocol === "h2c" ? " proto h2" : ""}
+${options.cache === true ? haproxyCache.rules : ""}  server o1 127.0.0.1:${originPort} pool-max-conn 128${originProtocol === "h2c" ? " proto h2" : ""}
+${options.cache === true ? haproxyCache.section : ""}
 `;
 }
 
 async function weirConfig(options: Parameters<ConfigOf>[0]): Promise<string> {
   const { folder, name, port, originPort, workers = 1, log, routes, originProtocol = "h1" } = options;
+  const cache = options.cache === true;
   const access = `{ format: combined, to: "${join(folder, `${name}.access.log`)}" }`;
   const list =
     routes === undefined
-      ? "  - { to: origin }"
+      ? `  - { to: origin${cache ? ", cache: { enabled: true }" : ""} }`
       : indexes(routes)
           .map((index) => `  - { match: { path: "${routePath(index)}*" }, to: origin }`)
           .join("\n");
@@ -211,6 +226,7 @@ upstreams:
   origin: { endpoints: ["127.0.0.1:${originPort}"], pool: { idle: 128 }, protocol: ${originProtocol} }
 admin: { bind: "127.0.0.1:${await freePort()}" }
 observe: { accessLog: ${log === undefined ? "off" : access}, metrics: true }
+${cache ? "cache: { memory: 256MiB }" : ""}
 `;
 }
 

@@ -9,7 +9,7 @@ export interface Finished {
 }
 
 /** Subjects whose cost others are compared with, as columns. */
-const PEERS = ["nginx", "haproxy"];
+const PEERS = ["nginx", "haproxy", "varnish"];
 
 function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
   const align = head.map((_, index) => (index === 0 ? "---" : "---:"));

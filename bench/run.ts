@@ -1,5 +1,5 @@
 /**
- * Bench: the same work through nginx, HAProxy and Weir, and what each of them costs.
+ * Bench: the same work through nginx, HAProxy, Varnish (caches only) and Weir, and what each of them costs.
  *
  * in     `npm run bench -- [CASE…] [--quick] [--save] [--list] [--also NAME=COMMAND]`
  * out    a Markdown table a case on stdout, and in bench/results/ with --save; a full run saves by itself, with
@@ -11,7 +11,9 @@ import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isInstalled, provide } from "../tests/packages.mjs";
+import { memoryFolder } from "./cache-peers.ts";
 import type { Bench, Case } from "./case.ts";
+import { CACHE_CASES } from "./cases/cache.ts";
 import { CONNECTION_CASES } from "./cases/connections.ts";
 import { REQUEST_CASES } from "./cases/requests.ts";
 import { SECURE_CASES } from "./cases/secure.ts";
@@ -21,14 +23,22 @@ import type { PeerKind } from "./peers.ts";
 import { LOAD_CORE, ORIGIN_CORE, PROXY_CORE } from "./processes.ts";
 import { caseMarkdown, type Finished, fullMarkdown, preamble } from "./report.ts";
 
-const CASES: readonly Case[] = [...REQUEST_CASES, ...TRANSFER_CASES, ...CONNECTION_CASES, ...SECURE_CASES];
+const CASES: readonly Case[] = [
+  ...REQUEST_CASES,
+  ...TRANSFER_CASES,
+  ...CONNECTION_CASES,
+  ...SECURE_CASES,
+  ...CACHE_CASES,
+];
+/** Kinds whose program has another name. */
+const PROGRAMS: Partial<Record<PeerKind, string>> = { varnish: "varnishd" };
 const RESULTS = join(import.meta.dir, "results");
 
 const HELP = `npm run bench -- [CASE…] [options]
 
   --quick              one short round each: to see that all works
   --save               write bench/results/CASE.md (a full run does so by itself, with a summary and JSON)
-  --without NAME       leave a peer out: nginx, haproxy or weir
+  --without NAME       leave a peer out: nginx, haproxy, varnish or weir
   --also NAME=COMMAND  measure another program too; it reads PORT and ORIGIN from its environment
   --list               name the cases
 
@@ -104,6 +114,8 @@ function factsOf(kinds: readonly PeerKind[], quick: boolean): Record<string, str
   if (kinds.includes("nginx")) facts["nginx"] = outputOf("nginx", "-v").replace(/^.*nginx\//, "");
   if (kinds.includes("haproxy"))
     facts["haproxy"] = outputOf("haproxy", "-v").replace(/^HAProxy version (\S+).*/, "$1");
+  if (kinds.includes("varnish"))
+    facts["varnish"] = outputOf("varnishd", "-V").replace(/^varnishd \(varnish-(\S+).*/, "$1");
   return facts;
 }
 
@@ -150,12 +162,14 @@ async function main(): Promise<number> {
       return 1;
     }
   }
-  const all: readonly PeerKind[] = ["nginx", "haproxy", "weir"];
+  const all: readonly PeerKind[] = ["nginx", "haproxy", "varnish", "weir"];
   const kinds = all.filter(
-    (kind) => !options.without.includes(kind) && (kind === "weir" || isInstalled(kind)),
+    (kind) => !options.without.includes(kind) && (kind === "weir" || isInstalled(PROGRAMS[kind] ?? kind)),
   );
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  process.on("exit", () => {
+    for (const path of [folder, memoryFolder(folder)]) rmSync(path, { recursive: true, force: true });
+  });
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(1));
   const origins = await startOrigins(folder);
   try {

@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Over TLS; nothing is verified. */
   readonly isSecure?: boolean;
+  /** Field lines to send with each request. */
+  readonly fields?: readonly string[];
 }
 
 export async function load(options: LoadOptions): Promise<LoadResult> {
@@ -48,6 +50,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
     "10s",
     "-s",
     script,
+    ...(options.fields ?? []).flatMap((line) => ["-H", line]),
     url,
   ];
   const text = await runToEnd(command, options.seconds * 1000 + 30_000);

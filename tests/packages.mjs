@@ -20,6 +20,7 @@ export const PACKAGES = [
   { program: "redis-server", package: "redis-server", purpose: "a TCP service to check", for: ["test"] },
   { program: "nginx", package: "nginx-light", purpose: "origin and peer of the benchmarks", for: ["bench"] },
   { program: "haproxy", package: "haproxy", purpose: "peer of the benchmarks", for: ["bench"] },
+  { program: "varnishd", package: "varnish", purpose: "peer of the cache benchmarks", for: ["bench"] },
   { program: "wrk", package: "wrk", purpose: "load for the benchmarks", for: ["bench"] },
   { program: "taskset", package: "util-linux", purpose: "pins processes to cores", for: ["bench"] },
 ];

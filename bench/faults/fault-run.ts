@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PeerKind } from "../peers.ts";
+import type { ProxyKind } from "../peers.ts";
 import { SLOW_START_MS } from "./configs.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { Fault } from "./faults.table.ts";
@@ -37,7 +37,7 @@ export interface Phases {
 }
 
 export interface FaultReport {
-  readonly proxy: PeerKind;
+  readonly proxy: ProxyKind;
   readonly fault: Fault;
   readonly times: FaultTimes;
   readonly sent: number;
@@ -60,7 +60,7 @@ export interface FaultReport {
 }
 
 export interface FaultPlan {
-  readonly kind: PeerKind;
+  readonly kind: ProxyKind;
   readonly fault: Fault;
   readonly victim: number;
   readonly times: FaultTimes;

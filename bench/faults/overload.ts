@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PeerKind } from "../peers.ts";
+import type { ProxyKind } from "../peers.ts";
 import { type Behaviour, WELL } from "./behaviour.ts";
 import type { Overload } from "./configs.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -21,7 +21,7 @@ export interface OverloadTimes {
 }
 
 export interface OverloadReport {
-  readonly proxy: PeerKind;
+  readonly proxy: ProxyKind;
   readonly capacityPerSec: number;
   readonly sent: number;
   /** Right answers in a second against the capacity. */
@@ -52,7 +52,7 @@ const SAMPLE_MS = 250;
 const RECOVERY_STEP_MS = 250;
 const KEYS = 200;
 
-export async function runOverload(kind: PeerKind, times: OverloadTimes): Promise<OverloadReport> {
+export async function runOverload(kind: ProxyKind, times: OverloadTimes): Promise<OverloadReport> {
   const folder = mkdtempSync(join(tmpdir(), "weir-overload-"));
   const endpoints: Endpoint[] = [];
   let proxy: FaultProxy | undefined;

@@ -9,7 +9,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { freePort } from "../../tests/support/ports.ts";
-import type { PeerKind } from "../peers.ts";
+import type { ProxyKind } from "../peers.ts";
 import { PROXY_CORE, type Running, start, treeUsage } from "../processes.ts";
 import {
   type ConfigOptions,
@@ -27,7 +27,7 @@ import {
 const ROOT = join(import.meta.dir, "..", "..");
 
 export interface FaultProxy {
-  readonly kind: PeerKind;
+  readonly kind: ProxyKind;
   readonly port: number;
   /** Attempts after the first so far, of all requests. */
   retries(): Promise<number>;
@@ -55,9 +55,9 @@ interface Kind {
   states(options: ConfigOptions): Promise<string>;
 }
 
-const configFile = (kind: PeerKind, folder: string) => join(folder, `${kind}.conf`);
+const configFile = (kind: ProxyKind, folder: string) => join(folder, `${kind}.conf`);
 
-export async function startProxy(kind: PeerKind, options: ProxyOptions): Promise<FaultProxy> {
+export async function startProxy(kind: ProxyKind, options: ProxyOptions): Promise<FaultProxy> {
   const full: ConfigOptions = { ...options, port: await freePort(), adminPort: await freePort() };
   const { folder, targets, port } = full;
   const does = KINDS[kind];
@@ -132,7 +132,7 @@ const WEIR: Kind = {
   },
 };
 
-const KINDS: Record<PeerKind, Kind> = { nginx: NGINX, haproxy: HAPROXY, weir: WEIR };
+const KINDS: Record<ProxyKind, Kind> = { nginx: NGINX, haproxy: HAPROXY, weir: WEIR };
 
 function askHaproxy(folder: string, command: string): Promise<string> {
   return new Promise((resolve, reject) => {

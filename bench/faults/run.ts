@@ -11,7 +11,7 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isInstalled } from "../../tests/packages.mjs";
-import type { PeerKind } from "../peers.ts";
+import type { ProxyKind } from "../peers.ts";
 import { type FaultPlan, type FaultReport, type FaultTimes, runFault } from "./fault-run.ts";
 import { FAULTS } from "./faults.table.ts";
 import { type OverloadReport, type OverloadTimes, runOverload } from "./overload.ts";
@@ -20,7 +20,7 @@ import { type Found, markdown, overloadVerdicts, type Verdict, verdictsOf } from
 const RESULTS = join(import.meta.dir, "..", "results");
 const OVERLOAD = "overload";
 const NAMES = [...FAULTS.map(({ name }) => name), OVERLOAD];
-const KINDS: readonly PeerKind[] = ["nginx", "haproxy", "weir"];
+const KINDS: readonly ProxyKind[] = ["nginx", "haproxy", "weir"];
 
 const FULL: FaultTimes = { ratePerSec: 2000, beforeMs: 3000, faultMs: 7000, afterMs: 8000 };
 const QUICK: FaultTimes = { ratePerSec: 2000, beforeMs: 1500, faultMs: 4500, afterMs: 7000 };
@@ -33,7 +33,7 @@ const MAX_TRIES = 3;
 
 interface Options {
   readonly names: readonly string[];
-  readonly kinds: readonly PeerKind[];
+  readonly kinds: readonly ProxyKind[];
   readonly quick: boolean;
   readonly save: boolean;
   /** Prints what each proxy says of its endpoints. */
@@ -65,7 +65,7 @@ function parse(args: readonly string[]): Options {
   if (unknown.length > 0) wrongUse(`unknown fault ${unknown.join(", ")}`);
   const strangers = values.proxy.filter((name) => !KINDS.some((kind) => kind === name));
   if (strangers.length > 0) wrongUse(`unknown proxy ${strangers.join(", ")}`);
-  const isChosen = (kind: PeerKind) => values.proxy.length === 0 || values.proxy.includes(kind);
+  const isChosen = (kind: ProxyKind) => values.proxy.length === 0 || values.proxy.includes(kind);
   const kinds = KINDS.filter((kind) => isChosen(kind) && (kind === "weir" || isInstalled(kind)));
   const isFull = positionals.length === 0 && values.proxy.length === 0 && !values.quick;
   const { quick, states } = values;
@@ -94,12 +94,12 @@ async function runAll({ names, kinds, quick, states }: Options): Promise<Found> 
   const overloads: OverloadReport[] = [];
   const verdicts: Verdict[] = [];
   const errors: string[] = [];
-  const judge = (kind: PeerKind, found: readonly Verdict[]) => {
+  const judge = (kind: ProxyKind, found: readonly Verdict[]) => {
     if (kind !== "weir") return;
     verdicts.push(...found);
     for (const { text, isMet } of found) if (!isMet) console.error(`   missed: ${text}`);
   };
-  const runOne = async (kind: PeerKind, name: string): Promise<void> => {
+  const runOne = async (kind: ProxyKind, name: string): Promise<void> => {
     const victim = FAULTS.findIndex((fault) => fault.name === name);
     const fault = FAULTS[victim];
     if (fault === undefined) {
