@@ -1,0 +1,171 @@
+/**
+ * Disk board: the few words about the cache's folder that all processes share: what is taken, what comes next.
+ *
+ * why    a budget holds for all workers together, and a number for a file must never be given twice
+ * shape  one small file in the folder, mapped by each process; control makes a new one at each start, so that a worker
+ *        that outlived its control counts on the old one. Room is counted in pages of 4 KiB
+ * rule   what a process has reserved for what it is still writing stands in its own slot too: when it is killed,
+ *        control gives that back
+ */
+import { closeSync, ftruncateSync, openSync, renameSync } from "node:fs";
+
+export const PAGE_BYTES = 4096;
+
+const FILE_BYTES = 64 * 1024;
+const MAGIC = 0x57_42_44_31;
+/** Words: magic, pages of bodies, pages of the log, number of the next segment. */
+const MAGIC_AT = 0;
+const BODIES_AT = 1;
+const LOG_AT = 2;
+const SEGMENT_AT = 3;
+/** Of a 64-bit word: the next body's id. */
+const BODY_ID_AT = 8;
+const SLOTS_AT = 1024;
+const SLOTS = 1024;
+/** pid, pages reserved */
+const SLOT_WORDS = 2;
+const SLOTS_END = SLOTS_AT + SLOTS * SLOT_WORDS;
+/** More segments are never there at once: see `segmentBytesOf`. */
+export const MAX_SEGMENTS = 4096;
+const SEGMENTS_AT = 8192;
+const SEGMENT_SLOTS = 8192;
+
+export const pagesOf = (bytes: number) => Math.ceil(bytes / PAGE_BYTES);
+
+export class DiskBoard {
+  readonly #words: Int32Array;
+  readonly #wide: BigInt64Array;
+  #slot = -1;
+
+  private constructor(words: Int32Array, wide: BigInt64Array) {
+    this.#words = words;
+    this.#wide = wide;
+  }
+
+  /** Makes a new board at `path`, in the place of one that was there. in  the first numbers to be given */
+  static create(path: string, first: { readonly bodyId: number; readonly segment: number }): DiskBoard {
+    const file = openSync(`${path}.new`, "w+", 0o600);
+    ftruncateSync(file, FILE_BYTES);
+    closeSync(file);
+    const board = DiskBoard.#map(`${path}.new`);
+    Atomics.store(board.#wide, BODY_ID_AT, BigInt(first.bodyId));
+    Atomics.store(board.#words, SEGMENT_AT, first.segment);
+    Atomics.store(board.#words, MAGIC_AT, MAGIC);
+    renameSync(`${path}.new`, path);
+    return board;
+  }
+
+  /** Throws when there is none, or not one of ours. */
+  static open(path: string): DiskBoard {
+    const board = DiskBoard.#map(path);
+    if (Atomics.load(board.#words, MAGIC_AT) !== MAGIC)
+      throw new Error(`${path} is not a board of the cache`);
+    return board;
+  }
+
+  static #map(path: string): DiskBoard {
+    const { buffer } = Bun.mmap(path, { shared: true });
+    return new DiskBoard(new Int32Array(buffer), new BigInt64Array(buffer));
+  }
+
+  nextBodyId(): number {
+    return Number(Atomics.add(this.#wide, BODY_ID_AT, 1n));
+  }
+
+  nextSegment(): number {
+    return Atomics.add(this.#words, SEGMENT_AT, 1);
+  }
+
+  get bodyPages(): number {
+    return Atomics.load(this.#words, BODIES_AT);
+  }
+
+  get logPages(): number {
+    return Atomics.load(this.#words, LOG_AT);
+  }
+
+  /** in  negative: given back */
+  addBodyPages(pages: number): void {
+    Atomics.add(this.#words, BODIES_AT, pages);
+  }
+
+  addLogPages(pages: number): void {
+    Atomics.add(this.#words, LOG_AT, pages);
+  }
+
+  /** Takes room for a body that is being written, if bodies and log together then stay within `limitPages`. */
+  reserve(pages: number, limitPages: number): boolean {
+    const before = Atomics.add(this.#words, BODIES_AT, pages);
+    if (before + pages + this.logPages > limitPages) {
+      Atomics.sub(this.#words, BODIES_AT, pages);
+      return false;
+    }
+    Atomics.add(this.#words, this.#ownSlot() + 1, pages);
+    return true;
+  }
+
+  /** The body is kept, and so is its room: it is the file's now. */
+  settle(pages: number): void {
+    Atomics.sub(this.#words, this.#ownSlot() + 1, pages);
+  }
+
+  /** Gives back what was reserved. */
+  release(pages: number): void {
+    this.settle(pages);
+    this.addBodyPages(-pages);
+  }
+
+  /** A process has died: what it was writing will not be finished. */
+  forgetProcess(pid: number): void {
+    for (let at = SLOTS_AT; at < SLOTS_END; at += SLOT_WORDS) {
+      if (Atomics.load(this.#words, at) !== pid) continue;
+      this.addBodyPages(-Atomics.exchange(this.#words, at + 1, 0));
+      Atomics.store(this.#words, at, 0);
+    }
+  }
+
+  /** The segment can be read from now on. */
+  setLive(segment: number): void {
+    Atomics.store(this.#words, SEGMENTS_AT + (segment % SEGMENT_SLOTS), segment);
+  }
+
+  setDropped(segment: number): void {
+    Atomics.compareExchange(this.#words, SEGMENTS_AT + (segment % SEGMENT_SLOTS), segment, 0);
+  }
+
+  isLive(segment: number): boolean {
+    return this.#words[SEGMENTS_AT + (segment % SEGMENT_SLOTS)] === segment;
+  }
+
+  #ownSlot(): number {
+    if (this.#slot === -1) this.#slot = this.#claimSlot();
+    return this.#slot;
+  }
+
+  #claimSlot(): number {
+    for (let round = 0; round < 2; round++) {
+      for (let at = SLOTS_AT; at < SLOTS_END; at += SLOT_WORDS) {
+        if (Atomics.compareExchange(this.#words, at, 0, process.pid) === 0) return at;
+      }
+      this.#forgetDead();
+    }
+    throw new Error(`more than ${SLOTS} processes use one cache folder`);
+  }
+
+  /** Processes of which nobody has said that they died. */
+  #forgetDead(): void {
+    for (let at = SLOTS_AT; at < SLOTS_END; at += SLOT_WORDS) {
+      const pid = Atomics.load(this.#words, at);
+      if (pid !== 0 && !isAlive(pid)) this.forgetProcess(pid);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Open bodies: body files that are open for reading, each once, however many read it.
+ *
+ * why    who reads keeps what he reads: a file that the store forgets meanwhile stays readable through its descriptor
+ * bound  each open file takes one of the worker's descriptors and counts as one; MAX_IDLE that nobody reads stay open, for
+ *        IDLE_MS at most, since a forgotten file takes its room until it is closed
+ */
+import { fstatSync, openSync, readSync } from "node:fs";
+import type { BodyReader } from "../../cache/store.ts";
+import type { BodyRef } from "../../cache/stored.ts";
+import { areBlocksGood, BLOCK_BYTES, readTail, tailBytes } from "./blocks.ts";
+import type { BodyPlaces } from "./body-places.ts";
+import { closeFile, openFile, readInto } from "./file-calls.ts";
+
+const READ_BYTES = 256 * 1024;
+const MAX_IDLE = 32;
+const IDLE_MS = 2000;
+
+/** Descriptors that may be had: `SocketBudget` is one. */
+export interface DescriptorRoom {
+  openCount: number;
+  mayOpen(): boolean;
+}
+
+/** An open file, shared by its readers. */
+class OpenBody {
+  readonly ref: BodyRef;
+  readonly file: number;
+  /** undefined: the file lies in memory, which is trusted like all memory. */
+  readonly sums: Uint32Array | undefined;
+  readers = 0;
+  idleSinceMs = 0;
+
+  constructor(ref: BodyRef, file: number, sums: Uint32Array | undefined) {
+    this.ref = ref;
+    this.file = file;
+    this.sums = sums;
+  }
+
+  async read(position: number, end: number): Promise<Buffer> {
+    const wanted = Math.min(end, this.ref.length, position + READ_BYTES);
+    return this.sums === undefined
+      ? this.#readMemory(position, wanted)
+      : await this.#readChecked(position, wanted, this.sums);
+  }
+
+  /** Nothing to wait for: a copy of 256 KiB takes 9 µs, a thread would cost as much again. */
+  #readMemory(position: number, end: number): Buffer {
+    const bytes = Buffer.allocUnsafeSlow(end - position);
+    const count = readSync(this.file, bytes, 0, bytes.length, position);
+    if (count < bytes.length) this.#tooShort(position + count);
+    return bytes;
+  }
+
+  /** Whole blocks around what is asked for, as each has one checksum. */
+  async #readChecked(position: number, wanted: number, sums: Uint32Array): Promise<Buffer> {
+    const start = position - (position % BLOCK_BYTES);
+    const end = Math.min(this.ref.length, roundUp(Math.min(wanted, start + READ_BYTES), BLOCK_BYTES));
+    const bytes = Buffer.allocUnsafeSlow(end - start);
+    const count = await readInto(this.file, bytes, start);
+    if (count < bytes.length) this.#tooShort(start + count);
+    if (!areBlocksGood(bytes, start / BLOCK_BYTES, sums)) {
+      throw new Error(`a stored body is damaged between ${start} and ${end}`);
+    }
+    return start === position && end <= wanted ? bytes : bytes.subarray(position - start, wanted - start);
+  }
+
+  #tooShort(at: number): never {
+    throw new Error(`a stored body ends at ${at} of ${this.ref.length}: it was cut`);
+  }
+}
+
+const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
+
+class OpenBodyReader implements BodyReader {
+  readonly length: number;
+  readonly #body: OpenBody;
+  readonly #leave: (body: OpenBody) => void;
+  #calls = 0;
+  #isClosed = false;
+
+  constructor(body: OpenBody, leave: (body: OpenBody) => void) {
+    this.#body = body;
+    this.#leave = leave;
+    this.length = body.ref.length;
+    body.readers++;
+  }
+
+  async read(position: number, end: number): Promise<Buffer> {
+    if (this.#isClosed) throw new Error("the body is closed");
+    this.#calls++;
+    try {
+      return await this.#body.read(position, end);
+    } finally {
+      if (--this.#calls === 0 && this.#isClosed) this.#leave(this.#body);
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#calls === 0) this.#leave(this.#body);
+  }
+}
+
+export class OpenBodies {
+  readonly #places: BodyPlaces;
+  readonly #room: DescriptorRoom;
+  readonly #isChecked: boolean;
+  readonly #open = new Map<number, OpenBody>();
+  readonly #opening = new Map<number, Promise<OpenBody | undefined>>();
+  #idleCount = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(places: BodyPlaces, room: DescriptorRoom, isChecked: boolean) {
+    this.#places = places;
+    this.#room = room;
+    this.#isChecked = isChecked;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** out  undefined when it is gone, is not what it should be, or no descriptor is free. fails  as `open` does */
+  async open(ref: BodyRef): Promise<BodyReader | undefined> {
+    const body = this.#open.get(ref.id) ?? (await this.#openOnce(ref));
+    if (body === undefined || body.ref.length !== ref.length) return undefined;
+    if (this.#open.get(ref.id) !== body) return undefined; // forgotten while it was opened
+    if (body.readers === 0) this.#idleCount--;
+    return new OpenBodyReader(body, (left) => this.#left(left));
+  }
+
+  /** It was forgotten: its room is given back as soon as nobody reads it. */
+  forget(id: number): void {
+    const body = this.#open.get(id);
+    if (body?.readers === 0) this.#close(body);
+  }
+
+  /** Closes what nobody reads. */
+  closeIdle(nowMs = Number.POSITIVE_INFINITY): void {
+    for (const body of this.#open.values()) {
+      if (body.readers === 0 && nowMs - body.idleSinceMs >= IDLE_MS) this.#close(body);
+    }
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#idleCount > 0) this.#startTimer();
+  }
+
+  #openOnce(ref: BodyRef): Promise<OpenBody | undefined> {
+    const known = this.#opening.get(ref.id);
+    if (known !== undefined) return known;
+    if (!this.#room.mayOpen()) return Promise.resolve(undefined);
+    this.#room.openCount++;
+    const opening = this.#openNow(ref)
+      .then((body) => {
+        if (body === undefined) this.#room.openCount--;
+        else this.#add(body);
+        return body;
+      })
+      .catch((error: unknown) => {
+        this.#room.openCount--;
+        throw error;
+      })
+      .finally(() => this.#opening.delete(ref.id));
+    this.#opening.set(ref.id, opening);
+    return opening;
+  }
+
+  #add(body: OpenBody): void {
+    this.#open.set(body.ref.id, body);
+    this.#becameIdle(body);
+  }
+
+  async #openNow(ref: BodyRef): Promise<OpenBody | undefined> {
+    const path = this.#places.bodyOf(ref.id);
+    let file: number;
+    try {
+      file = this.#isChecked ? await openFile(path, "r") : openSync(path, "r");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+    try {
+      const body = this.#isChecked ? await checkedBody(ref, file) : plainBody(ref, file);
+      if (body === undefined) closeFile(file);
+      return body;
+    } catch (error) {
+      closeFile(file);
+      throw error;
+    }
+  }
+
+  #left(body: OpenBody): void {
+    if (--body.readers === 0) this.#becameIdle(body);
+  }
+
+  #becameIdle(body: OpenBody): void {
+    body.idleSinceMs = performance.now();
+    if (this.#idleCount++ >= MAX_IDLE) this.#closeLongestIdle();
+    if (this.#timer === undefined) this.#startTimer();
+  }
+
+  #closeLongestIdle(): void {
+    let oldest: OpenBody | undefined;
+    for (const body of this.#open.values()) {
+      if (body.readers === 0 && body.idleSinceMs < (oldest?.idleSinceMs ?? Number.POSITIVE_INFINITY))
+        oldest = body;
+    }
+    if (oldest !== undefined) this.#close(oldest);
+  }
+
+  #close(body: OpenBody): void {
+    this.#open.delete(body.ref.id);
+    this.#idleCount--;
+    this.#room.openCount--;
+    closeFile(body.file);
+  }
+
+  #startTimer(): void {
+    this.#timer = setTimeout(() => this.closeIdle(performance.now()), IDLE_MS);
+    this.#timer.unref();
+  }
+}
+
+/** The tail is read with one byte more, which must not be there. */
+async function checkedBody(ref: BodyRef, file: number): Promise<OpenBody | undefined> {
+  const bytes = Buffer.allocUnsafeSlow(tailBytes(ref.length) + 1);
+  const count = await readInto(file, bytes, ref.length);
+  const sums = readTail(bytes.subarray(0, count), ref);
+  return sums === undefined ? undefined : new OpenBody(ref, file, sums);
+}
+
+function plainBody(ref: BodyRef, file: number): OpenBody | undefined {
+  return fstatSync(file).size === ref.length ? new OpenBody(ref, file, undefined) : undefined;
+}
