@@ -26,6 +26,37 @@ const ROWS = {
   purged_soft:               ["cache purge",      "it was marked stale by a soft purge"],
   clock_went_back:           ["RFC 9111 §4.2.3",  "it comes from the future: the clock was set back, so its age is not known"],
   dry:                       ["dry run",          "what is stored is only counted"],
+
+  // why a response is stored (storable.ts)
+  s_maxage:                  ["RFC 9111 §5.2.2.10", "s-maxage says how long it is fresh"],
+  max_age:                   ["RFC 9111 §5.2.2.1", "max-age says how long it is fresh"],
+  expires:                   ["RFC 9111 §5.3",    "Expires says until when it is fresh"],
+  route_ttl:                 ["cache.ttl",        "the origin does not say how long it is fresh, the route's ttl does"],
+  route_ttl_override:        ["cache.override",   "the route's ttl goes before what the origin says"],
+  heuristic:                 ["RFC 9111 §4.2.2",  "nobody says how long it is fresh: a guess by its Last-Modified"],
+  validate_each_time:        ["RFC 9111 §5.2.2.4", "it is stored, and confirmed by the origin before each use"],
+
+  // why a response is not stored (storable.ts)
+  store_method:              ["RFC 9111 §3",      "responses to this method are not stored"],
+  store_status:              ["RFC 9111 §3",      "this status answers one request only, or no cache may store it"],
+  must_understand:           ["RFC 9111 §5.2.2.3", "must-understand, and the status is not one we know"],
+  asked_no_store:            ["RFC 9111 §5.2.1.5", "the request says no-store"],
+  no_store:                  ["RFC 9111 §5.2.2.5", "the response says no-store"],
+  private:                   ["RFC 9111 §5.2.2.7", "the response is private: for one user"],
+  request_body:              ["RFC 9111 §2",      "the request has a body, which is not part of the key"],
+  authorization:             ["RFC 9111 §3.5",    "the request says who its user is, and nothing says that others may see the answer"],
+  set_cookie:                ["RFC 9111 §7.3",    "the response sets a cookie: it may be one user's"],
+  vary_star:                 ["RFC 9111 §4.1",    "Vary: * depends on more than the request"],
+  type_mismatch:             ["RFC 9111 §7.2",    "its type does not fit the end of its path: it may be another page than its name says"],
+  part_unknown:              ["RFC 9111 §3.3",    "it is a part, and does not say of what in a way that can be kept"],
+  too_many_tags:             ["cache purge",      "it has more tags or groups, or longer ones, than are kept: a purge could miss it"],
+  too_small:                 ["cache.minSize",    "it is smaller than what the route stores"],
+  too_large:                 ["cache.maxSize",    "it is larger than what the route stores"],
+  no_lifetime:               ["RFC 9111 §3",      "nobody says how long it is fresh, and there is nothing to guess by"],
+  ttl_zero:                  ["cache.ttl",        "the route's ttl for this status is 0"],
+  cookie_guess:              ["RFC 9111 §4.2.2",  "the request carries a cookie and nobody says how long the answer is fresh: no guess is made"],
+  no_validator:              ["RFC 9111 §4.3.1",  "it may only be used once confirmed, and has no validator to ask with"],
+  stale_on_arrival:          ["RFC 9111 §4.2.3",  "it is older than its lifetime when it comes, and has no validator"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type RuleCode = keyof typeof ROWS;
