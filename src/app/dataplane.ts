@@ -26,6 +26,7 @@ import type { Challenges, Materials } from "../tls/materials.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import { raiseDescriptorLimit } from "../transport/descriptors.ts";
 import type { DialAddress } from "../transport/dial.ts";
+import { Encoders } from "../transport/encoders.ts";
 import { LogFile } from "../transport/log-file.ts";
 import { keeperOfThisProcess } from "../transport/memory.ts";
 import { SocketBudget } from "../transport/socket-budget.ts";
@@ -82,6 +83,7 @@ export class Dataplane {
   readonly #wheel = new Wheel();
   readonly #memory = keeperOfThisProcess();
   readonly #budget = new BufferBudget(Number.POSITIVE_INFINITY);
+  readonly #encoders = new Encoders(this.#budget);
   readonly #pipeline: PipelineServices & {
     counters: Float64Array;
     workerSlot: number;
@@ -126,6 +128,7 @@ export class Dataplane {
       ids: new RequestIds((bytes) => crypto.getRandomValues(bytes)),
       dates: new HttpClock(),
       budget: this.#budget,
+      encoders: this.#encoders,
       chance: Math.random,
       shedder: this.#pressure,
       logAccess: undefined,
@@ -357,6 +360,7 @@ export class Dataplane {
   // ── life ──
 
   #judged(level: number): void {
+    this.#encoders.look(level > 0);
     this.#counters[this.#pipeline.workerSlot + WORKER.at.shedLevel] = level;
     this.#gates.tick();
   }

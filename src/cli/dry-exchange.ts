@@ -18,6 +18,7 @@ import { compileTable } from "../route/table.ts";
 import { type Downstream, Exchange, type TlsSession } from "../session/exchange.ts";
 import type { Listener } from "../session/listener.ts";
 import { upgradeOf } from "../session/upgrade.ts";
+import { Encoders } from "../transport/encoders.ts";
 import { BufferBudget } from "../transport/wire.ts";
 
 export interface DryRequest {
@@ -69,6 +70,7 @@ function dryServices(): PipelineServices {
     ids: new RequestIds((bytes) => crypto.getRandomValues(bytes)),
     dates: new HttpClock(),
     budget: new BufferBudget(0),
+    encoders: new Encoders(new BufferBudget(0)),
     chance: Math.random,
     shedder: { admits: () => true, cause: "loop_lag" },
     logAccess: undefined,

@@ -300,6 +300,7 @@ function forwardingRules(route: RouteConfig): Route {
     requestMs: route.timeouts.requestMs,
     errorPages: undefined,
     retry: compileRetry(route.retry, [], newBudget),
+    compress: undefined,
     shed: SHED_NUMBER[route.shed],
   };
 }

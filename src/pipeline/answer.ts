@@ -11,6 +11,7 @@ import { fieldIdOf } from "../core/field-names.ts";
 import { fieldsOfLines } from "../core/fields.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { applyEdits, type CompiledEdits } from "../route/edits.ts";
+import { compressAnswer } from "./compress.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { grpcAnswer, isGrpc } from "./grpc.ts";
 import { grpcWebType } from "./grpc-web.ts";
@@ -63,8 +64,13 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   }
   exchange.sentBodyKind = exchange.responseBodyKind;
   exchange.sentBodyLength = exchange.responseBodyLength;
+  const compression = plan.route?.compress;
+  if (compression !== undefined) compressAnswer(exchange, compression);
   const isOpen = downstream.sendHead(exchange, plan.isEnd);
-  if (!isOpen) exchange.upstream?.pauseResponse();
+  if (!isOpen) {
+    exchange.upstream?.pauseResponse();
+    plan.coder?.blocked();
+  }
   return "relay";
 }
 
@@ -82,7 +88,8 @@ function dateLine(exchange: Planned): string {
 
 function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> {
   const { status, body } = local;
-  const edits = exchange.plan.route?.responseEdits;
+  const { plan } = exchange;
+  const edits = plan.route?.responseEdits;
   exchange.responseFields = fieldsOfLines(local.lines);
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
   exchange.sentAdded = dateLine(exchange);
@@ -97,7 +104,10 @@ function answerLocally(exchange: Planned, local: LocalAnswer): NextOf<"answer"> 
   exchange.first = hasBody ? body : undefined;
   exchange.firstStart = 0;
   exchange.firstEnd = body.length;
-  exchange.downstream.sendHead(exchange, true);
+  plan.isEnd = true;
+  const compression = plan.route?.compress;
+  if (compression !== undefined && local.standsFor === undefined) compressAnswer(exchange, compression);
+  if (!exchange.downstream.sendHead(exchange, plan.isEnd)) plan.coder?.blocked();
   return "relay";
 }
 

@@ -25,6 +25,7 @@ import { compileTable } from "../route/table.ts";
 import type { UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
+import { compileCompression } from "./compress-rules.ts";
 import type { Loaded } from "./lane.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
 import { compileRetry, newBudget } from "./retry-rules.ts";
@@ -147,6 +148,7 @@ function compileRoute(
     requestMs,
     errorPages: readPages(route.errorPages, services),
     retry: compileRetry(route.retry, targetsOf(route), services.budgetOf ?? newBudget),
+    compress: compileCompression(route.compress),
     shed: SHED_NUMBER[route.shed],
   };
 }

@@ -60,7 +60,9 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   }
 
   downstreamDrained(exchange: Exchange): void {
-    exchange.upstream?.resumeResponse();
+    const { coder } = (exchange as Planned).plan;
+    if (coder === undefined) exchange.upstream?.resumeResponse();
+    else coder.drained();
   }
 
   responseSent(exchange: Exchange): void {
@@ -136,9 +138,13 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   }
 
   responseBody(exchange: Exchange, bytes: Buffer): void {
-    const { web, again } = (exchange as Planned).plan;
+    const { web, again, coder } = (exchange as Planned).plan;
     if (again !== undefined) {
       this.#takeBody(exchange as Planned, again, bytes);
+      return;
+    }
+    if (coder !== undefined) {
+      coder.take(bytes);
       return;
     }
     const sent = web === undefined ? bytes : web.response(bytes);
@@ -148,9 +154,13 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   /** Likewise, of an exchange that kept something for another attempt. */
   #takeBody(runner: Planned, { race }: Again, bytes: Buffer): void {
     const exchange = (race?.lead ?? runner) as Planned;
-    const { web, again } = exchange.plan;
+    const { web, again, coder } = exchange.plan;
     if (again?.held !== undefined) {
       again.held.take(bytes);
+      return;
+    }
+    if (coder !== undefined) {
+      coder.take(bytes);
       return;
     }
     const sent = web === undefined ? bytes : web.response(bytes);
@@ -160,12 +170,13 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
   responseEnd(runner: Exchange, trailers: string): void {
     const exchange = (runner as Planned).plan.again?.race?.lead ?? runner;
     if (exchange !== runner) exchange.upstream = undefined; // the session has told its own exchange only
-    const { web, again } = (exchange as Planned).plan;
+    const { web, again, coder } = (exchange as Planned).plan;
     if (again?.held !== undefined) {
       this.#endHeld(exchange as Planned, again, trailers);
       return;
     }
-    if (web?.isAnswered === true && exchange.sentBodyKind !== BODY_NONE) {
+    if (coder !== undefined) coder.end(trailers);
+    else if (web?.isAnswered === true && exchange.sentBodyKind !== BODY_NONE) {
       exchange.downstream.sendBody(exchange, web.end(trailers));
       exchange.downstream.sendEnd(exchange, "");
     } else exchange.downstream.sendEnd(exchange, trailers);
@@ -182,7 +193,9 @@ export class Pipeline implements DownstreamEvents, UpstreamEvents {
     again.keepNothing();
     exchange.plan.isEnd = trailers === "";
     run(exchange, "answer");
-    if (trailers !== "" && !exchange.isOver) exchange.downstream.sendEnd(exchange, trailers);
+    if (trailers === "" || exchange.isOver) return;
+    if (exchange.plan.coder === undefined) exchange.downstream.sendEnd(exchange, trailers);
+    else exchange.plan.coder.end(trailers);
   }
 
   upstreamFailed(runner: Exchange, failure: Failure): void {

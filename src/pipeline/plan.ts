@@ -17,8 +17,10 @@ import type { Split } from "../route/split.ts";
 import type { RouteTable } from "../route/table.ts";
 import type { Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
+import type { Encoders } from "../transport/encoders.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { Again } from "./again.ts";
+import type { Compression } from "./compress-rules.ts";
 import type { ErrorPages } from "./error-answer.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
 import type { WAIT } from "./phases.table.ts";
@@ -63,6 +65,8 @@ export interface Route {
   readonly requestMs: number;
   readonly errorPages: ErrorPages | undefined;
   readonly retry: RetryRules;
+  /** Content codings that its answers get; undefined = none but those they come with. */
+  readonly compress: Compression | undefined;
   /** Number of its priority under overload (`limit/shedding.ts`): 0 is the last to be turned away. */
   readonly shed: number;
 }
@@ -129,6 +133,20 @@ export interface Endpoint {
   readonly pool: EndpointPool;
 }
 
+/** What turns a response body into another one on its way: `compress-body.ts` fulfils it. */
+export interface Coder {
+  /** Bytes of the body, as it comes. */
+  take(bytes: Buffer): void;
+  /** Its end; `trailers` are field lines or "". */
+  end(trailers: string): void;
+  /** The client is slow. */
+  blocked(): void;
+  /** It takes bytes again. */
+  drained(): void;
+  /** The exchange is over; more than once does no harm. */
+  close(): void;
+}
+
 /** An answer that the proxy gives by itself. */
 export interface LocalAnswer {
   readonly status: number;
@@ -148,6 +166,7 @@ export interface PipelineServices {
   readonly ids: RequestIds;
   readonly dates: HttpClock;
   readonly budget: BufferBudget;
+  readonly encoders: Encoders;
   /** A number in [0, 1). */
   readonly chance: () => number;
   /** Whom an overloaded worker still takes. */
@@ -198,6 +217,8 @@ export class Plan {
   local: LocalAnswer | undefined;
   /** The client speaks gRPC-Web and the endpoint gRPC: bodies are turned from one into the other. */
   web: GrpcWeb | undefined;
+  /** The response body leaves in a coding that the client likes better. */
+  coder: Coder | undefined;
   /** The response is complete with the bytes that came with its head. */
   isEnd = false;
   /** The whole response was handed to the kernel. */

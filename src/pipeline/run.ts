@@ -78,5 +78,6 @@ export function finish(exchange: Planned): void {
   exchange.isOver = true;
   exchange.plan.hold?.leave();
   exchange.plan.again?.end();
+  exchange.plan.coder?.close();
   record(exchange);
 }

@@ -214,6 +214,8 @@ export class Exchange<Plan = unknown> {
   sentBodyKind: BodyKind = BODY_NONE;
   /** Length to declare; for HEAD and 304 the length the resource would have. */
   sentBodyLength = LENGTH_UNKNOWN;
+  /** Body bytes belong to others too: sessions may keep and send them, but not change or give back their memory. */
+  isBodyShared = false;
 
   // life
   isHeadSent = false;

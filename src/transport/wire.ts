@@ -63,7 +63,7 @@ const RELEASE_BYTES = 64 * 1024;
  * Gives the memory of a piece that is out back at once, instead of when the collector comes by: a slow reader of a
  * large body then costs one piece, not the garbage of many.
  */
-function release(bytes: Buffer): void {
+export function release(bytes: Buffer): void {
   const memory = bytes.buffer;
   if (memory.byteLength >= RELEASE_BYTES && memory instanceof ArrayBuffer) memory.transfer(0);
 }

@@ -21,6 +21,7 @@ import { compileRetry } from "../../src/pipeline/retry-rules.ts";
 import { compileTable, type RouteRule } from "../../src/route/table.ts";
 import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../../src/session/exchange.ts";
 import type { Listener } from "../../src/session/listener.ts";
+import { Encoders } from "../../src/transport/encoders.ts";
 import { BufferBudget } from "../../src/transport/wire.ts";
 import { NO_MATCH } from "./no-match.ts";
 
@@ -38,13 +39,15 @@ export function fakeServices(): FakeServices {
   const logged: LogEntry[] = [];
   const reported: string[] = [];
   let seed = 0;
+  const budget = new BufferBudget(1_000_000);
   return {
     counters: new Float64Array(ALL_SLOTS),
     workerSlot: WORKER_SLOT,
     unroutedSlot: UNROUTED_SLOT,
     ids: new RequestIds((bytes) => bytes.fill(++seed)),
     dates: new HttpClock(),
-    budget: new BufferBudget(1_000_000),
+    budget,
+    encoders: new Encoders(budget),
     chance: () => 0,
     shedder: { admits: () => true, cause: "loop_lag" },
     logAccess: (entry) => logged.push(entry),
@@ -91,6 +94,7 @@ export function fixedRoute(parts: Partial<Route> = {}): Route {
     requestMs: 0,
     errorPages: undefined,
     retry: compileRetry(PLAIN_RETRY, [], () => new RetryBudget({ share: 1, floorPerSec: 10 })),
+    compress: undefined,
     shed: 1,
     ...parts,
   };
