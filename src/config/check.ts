@@ -7,6 +7,7 @@
  * how    fill in variables → read by the option rows → join the parts (names, policies, addresses)
  */
 
+import { checkCache } from "./check/cache.ts";
 import type { CheckFacts } from "./check/facts.ts";
 import { checkListeners } from "./check/listeners.ts";
 import { checkAdmin, checkObserve, checkServer } from "./check/machine.ts";
@@ -52,7 +53,8 @@ function read(value: unknown, place: Place, facts: CheckFacts): Config | undefin
     listeners: place.key("listeners").names(),
     listenerConfigs: listeners,
   });
+  const cache = checkCache(written.cache, place, { facts, server, routes });
   const admin = checkAdmin(written.admin, place.key("admin"), { facts, listeners });
   const observe = checkObserve(written.observe, place.key("observe"), facts);
-  return { server, listeners, routes, upstreams: upstreams.all(), admin, observe };
+  return { server, listeners, routes, upstreams: upstreams.all(), admin, observe, cache };
 }

@@ -18,8 +18,8 @@ export interface Config {
   /** undefined = no admin listener. */
   readonly admin: AdminConfig | undefined;
   readonly observe: ObserveConfig;
-  /** undefined = no route caches. */
-  readonly cache?: CacheConfig | undefined;
+  /** undefined = no route caches, and nothing is said about it. */
+  readonly cache: CacheConfig | undefined;
 }
 
 /** The cache that routes share. */
@@ -192,9 +192,9 @@ export interface RouteConfig {
   /** Own pages by status, or by class as "4xx" and "5xx": paths of HTML files, read at load. */
   readonly errorPages: Readonly<Record<string, string>>;
   /** undefined = nothing is cached. */
-  readonly cache?: CachePolicy | undefined;
+  readonly cache: CachePolicy | undefined;
   /** undefined = answers keep the coding they have. */
-  readonly compress?: CompressConfig | undefined;
+  readonly compress: CompressConfig | undefined;
 }
 
 export interface EndpointConfig {

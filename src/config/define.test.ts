@@ -93,6 +93,40 @@ const EVERYTHING = defineConfig({
         hedge: { after: "100ms" },
       },
       shed: "high",
+      cache: {
+        enabled: true,
+        ttl: { "200": "60s", "4xx": "5s", default: 0 },
+        override: true,
+        minTtl: "1s",
+        maxTtl: "1h",
+        heuristic: false,
+        staleWhileRevalidate: "30s",
+        staleIfError: "24h",
+        staleOn: ["error", "timeout", 503],
+        keep: "2h",
+        jitter: "10%",
+        key: {
+          query: { except: ["utm_*"] },
+          sort: true,
+          headers: "x-tenant",
+          cookies: ["theme"],
+          device: true,
+          languages: ["en", "de-CH"],
+          host: "a.test",
+        },
+        vary: { encoding: true, languages: "en", ignore: "x-trace" },
+        bypass: [{ cookie: "session" }, { header: "x-preview", value: 1 }, { query: "nocache" }],
+        minUses: 2,
+        minSize: "1KiB",
+        maxSize: "10MiB",
+        ignore: [],
+        clientDirectives: "ignore",
+        coalesce: "1s",
+        slice: "1MiB",
+        status: false,
+        dryRun: true,
+      },
+      compress: { codings: ["br", "gzip"], types: "text/*", minSize: 0, maxSize: "1MiB", level: 5 },
       errorPages: {},
       policies: "safe",
     },
@@ -101,7 +135,13 @@ const EVERYTHING = defineConfig({
       match: { path: "/ping" },
       respond: { status: 200, body: "pong\n", contentType: "text/plain", headers: { "X-D": 1 } },
     },
-    { match: { path: "/files/*" }, files: { root: ".", index: ["index.html"] } },
+    { match: { path: "/files/*" }, files: { root: ".", index: ["index.html"] }, compress: true },
+    {
+      match: { path: "/news/*" },
+      to: "short",
+      cache: { ttl: "5s", key: { query: ["page"] }, coalesce: "off" },
+    },
+    { match: { path: "/docs/*" }, to: "short", cache: true, compress: { level: "auto" } },
   ],
   upstreams: {
     app: {
@@ -179,6 +219,11 @@ const EVERYTHING = defineConfig({
     list: ["127.0.0.1:3004", { address: "127.0.0.1:3005" }],
   },
   policies: { safe: { headers: { response: { set: { "X-E": "e" } } } } },
+  cache: {
+    memory: "64MiB",
+    disk: { path: "cache", size: "1GiB" },
+    purge: { from: ["10.0.0.0/8"], audit: "purges.log" },
+  },
   admin: { bind: "127.0.0.1:9901", token: { env: "TOKEN" } },
   observe: { accessLog: { format: "json", to: "stdout" }, metrics: true },
 });
@@ -200,6 +245,8 @@ test("what the types refuse, the check refuses", () => {
     { listeners: {}, routes: [], upstreams: { a: { endpoints: "a:1", breaker: { errorRate: 0.5 } } } },
     // @ts-expect-error no part of a request
     { listeners: {}, routes: [], upstreams: { a: { endpoints: "a:1", balance: "hash", hash: "ip" } } },
+    // @ts-expect-error nothing that a response says
+    { listeners: { web: { bind: ":1" } }, routes: [{ to: "a:1", cache: { ignore: "public" } }] },
     // @ts-expect-error a status that is no redirect
     { listeners: { web: { bind: ":1" } }, routes: [{ redirect: { to: "/", status: 300 } }] },
   ];

@@ -6,6 +6,7 @@
  * note   `options/options.table.ts` must have exactly the keys of these types; it does not compile otherwise
  */
 
+import type { CacheInput, CompressInput, RouteCacheInput } from "./define-cache.ts";
 import type { EndpointInput, RetryInput, UpstreamInput } from "./define-upstream.ts";
 import type { AddressText, Duration, OneOrMore, Secret, Size, Variable } from "./define-values.ts";
 
@@ -20,6 +21,8 @@ export interface ConfigInput {
   readonly upstreams?: Readonly<Record<string, UpstreamInput | OneOrMore<EndpointInput>>>;
   /** Named sets of route keys, for `policies` in a route. */
   readonly policies?: Readonly<Record<string, PolicyInput>>;
+  /** The cache that routes share. Nothing is kept unless a route says so. */
+  readonly cache?: CacheInput;
   /** The admin listener: status, metrics, reload. */
   readonly admin?: AdminInput | "off";
   /** Access log and metrics. */
@@ -221,6 +224,10 @@ export interface PolicyInput {
   readonly retry?: RetryInput;
   /** Who is turned away first when the machine is overloaded. Default `normal`. */
   readonly shed?: "low" | "normal" | "high";
+  /** Keeps responses, and answers from them (RFC 9111). */
+  readonly cache?: boolean | Variable | RouteCacheInput;
+  /** Compresses answers, as clients accept it. */
+  readonly compress?: boolean | Variable | CompressInput;
   /** Own HTML pages for error answers, by status (`404`) or class (`5xx`). */
   readonly errorPages?: Readonly<Record<string, string>>;
 }

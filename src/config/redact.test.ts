@@ -10,6 +10,7 @@ const SECRETS = [
   "secret-of-field",
   "secret-of-cookies-0001",
   "secret-of-checks",
+  "secret-of-bypass",
 ];
 
 test("no secret is left in what is shown of a configuration, and nothing else is missing", () => {
@@ -35,6 +36,7 @@ test("no secret is left in what is shown of a configuration, and nothing else is
             match: { headers: { authorization: SECRETS[3] } },
             to: "127.0.0.1:3000",
             headers: { request: { set: { "X-Api-Key": SECRETS[3] } } },
+            cache: { bypass: { header: "X-Purge-Token", value: SECRETS[6] } },
           },
         ],
         upstreams: {

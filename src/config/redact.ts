@@ -5,6 +5,7 @@
  * out    the same shape; the admin token, the keys of ACME and of sticky cookies, and the values of fields that
  *        carry credentials are replaced
  */
+import type { RequestTest } from "../cache/policy.ts";
 import type { HeaderEdits } from "../route/match.ts";
 import type { AcmeConfig, Config, UpstreamConfig } from "./config.ts";
 
@@ -36,6 +37,7 @@ export function redactConfig(config: Config): Config {
       },
       requestHeaders: redactEdits(route.requestHeaders),
       responseHeaders: redactEdits(route.responseHeaders),
+      cache: route.cache && { ...route.cache, bypass: route.cache.bypass.map(redactTest) },
     })),
     upstreams: config.upstreams.map(redactUpstream),
   };
@@ -66,6 +68,10 @@ function redactUpstream(upstream: UpstreamConfig): UpstreamConfig {
 
 function redactEdits(edits: HeaderEdits): HeaderEdits {
   return { ...edits, set: edits.set.map(redactField), add: edits.add.map(redactField) };
+}
+
+function redactTest(test: RequestTest): RequestTest {
+  return test.value !== undefined && CREDENTIAL.test(test.name) ? { ...test, value: HIDDEN } : test;
 }
 
 function redactField(field: readonly [name: string, value: string]): readonly [string, string] {

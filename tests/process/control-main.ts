@@ -59,12 +59,15 @@ function load(): Config {
         timeouts: { requestMs: 0, connectMs: 5000, responseMs: 60_000, idleMs: 60_000 },
         retry: PLAIN_RETRY,
         shed: "normal",
+        cache: undefined,
+        compress: undefined,
         errorPages: {},
       },
     ],
     upstreams: [],
     admin: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, isExplicit: true, token: undefined },
     observe: { accessLog: undefined, metrics: true },
+    cache: undefined,
   };
 }
 

@@ -2,8 +2,9 @@
  * Policies: named sets of route keys, merged into a route.
  *
  * rule   layers in order: the policies as the route lists them, then the route itself; a later layer wins.
- *        `match`, `rewrite`, `timeouts`, `retry` and `errorPages` are merged key by key; of header edits,
- *        the last layer that mentions a field name decides what happens to it
+ *        `match`, `rewrite`, `timeouts`, `retry`, `compress` and `errorPages` are merged key by key, `cache` and its
+ *        `key` and `vary` too: a layer that adds a part of the key must not lose another; of header edits, the last
+ *        layer that mentions a field name decides what happens to it
  */
 import type { HEADER_EDITS } from "../options/options.table.ts";
 import type { Written } from "../options/types.ts";
@@ -21,6 +22,8 @@ function mergeLayer(below: WrittenRoute, layer: WrittenRoute): WrittenRoute {
     rewrite: joined(below.rewrite, layer.rewrite),
     timeouts: joined(below.timeouts, layer.timeouts),
     retry: joined(below.retry, layer.retry),
+    cache: mergeCache(below.cache, layer.cache),
+    compress: mergeCompress(below.compress, layer.compress),
     errorPages: mergeNamed(below.errorPages, layer.errorPages),
     headers: mergeHeaders(below.headers, layer.headers),
   };
@@ -30,6 +33,20 @@ function mergeLayer(below: WrittenRoute, layer: WrittenRoute): WrittenRoute {
 
 function joined<T extends object>(below: T | undefined, above: T | undefined): T | undefined {
   return below === undefined || above === undefined ? (above ?? below) : { ...below, ...above };
+}
+
+function mergeCache(below: WrittenRoute["cache"], above: WrittenRoute["cache"]): WrittenRoute["cache"] {
+  if (below === undefined || above === undefined) return above ?? below;
+  const parts = { key: joined(below.key, above.key), vary: joined(below.vary, above.vary) };
+  const present = Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined));
+  return { ...below, ...above, ...present };
+}
+
+function mergeCompress(
+  below: WrittenRoute["compress"],
+  above: WrittenRoute["compress"],
+): WrittenRoute["compress"] {
+  return below === false || above === false ? (above ?? below) : joined(below, above);
 }
 
 function mergeNamed<E extends { readonly name: string }>(

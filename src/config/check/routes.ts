@@ -11,11 +11,13 @@ import { type Written, withDefaults } from "../options/types.ts";
 import { type Place, quote } from "../problem.ts";
 import { didYouMean } from "../suggest.ts";
 import { checkAction } from "./action.ts";
+import { checkCompress } from "./compress.ts";
 import { toEdits } from "./edits.ts";
 import type { CheckFacts } from "./facts.ts";
 import { absolutePath } from "./places.ts";
 import { mergePolicies } from "./policies.ts";
 import { checkRetry } from "./retry.ts";
+import { checkRouteCache } from "./route-cache.ts";
 import { refuseTwins } from "./twins.ts";
 import type { RouteNeeds, WrittenPolicy, WrittenRoute } from "./written-route.ts";
 
@@ -109,6 +111,8 @@ function toRoute(written: WrittenRoute, place: Place, { needs, index }: RouteCon
     timeouts,
     retry: checkRetry(written.retry, place, timeouts),
     shed: written.shed ?? "normal",
+    cache: checkRouteCache(written.cache, place, { action: action.kind, match }),
+    compress: checkCompress(written.compress, place, action.kind),
     errorPages: checkErrorPages(written, needs.facts),
   };
 }

@@ -5,18 +5,13 @@
  * shape  a rule is a key path with `*` for a name and `[]` for a list position
  */
 export const LATER_KEYS: Readonly<Record<string, string>> = {
-  "cache":                          "The cache that routes share: memory and disk",
   "cluster":                        "Shared limits, purges, certificates and versions between machines",
   "observe.tracing":                "Spans sent to an OTLP collector",
 
-  "routes[].cache":                 "Keeps responses and answers from them",
   "routes[].rateLimit":             "Requests allowed for a client in a time",
-  "routes[].compress":              "Compresses responses on the way",
   "routes[].auth":                  "Who may pass: JWT, basic, client certificate",
 
-  "policies.*.cache":               "Keeps responses and answers from them",
   "policies.*.rateLimit":           "Requests allowed for a client in a time",
-  "policies.*.compress":            "Compresses responses on the way",
   "policies.*.auth":                "Who may pass: JWT, basic, client certificate",
 
   "upstreams.*.discovery.kubernetes": "Endpoints from Kubernetes",

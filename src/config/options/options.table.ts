@@ -3,11 +3,12 @@
  *
  * why    the check, the JSON Schema and the printed reference are made from these rows; nothing is said twice
  * rule   a section has exactly the keys of its type in `define.ts`: `satisfies` proves it; upstreams and retries
- *        are in `upstream.table.ts`
+ *        are in `upstream.table.ts`, caching and compression in `cache.table.ts`
  */
 import type * as Input from "../define.ts";
 import { certifiableName } from "./acme.ts";
 import { bindAddress, cidr, hostPattern } from "./addresses.ts";
+import { CACHE, COMPRESS, routeCache } from "./cache.table.ts";
 import { list, map, object, offOr, placed, shortFor, strictList, trueOr, wordOr } from "./containers.ts";
 import { errorPages, fieldListMap, fieldMap, fieldName, method, pathTest, slashPath, tests, testValue } from "./messages.ts";
 import { zoneName } from "./resilience.ts";
@@ -187,6 +188,8 @@ export const POLICY = {
   timeouts:   optional(object(ROUTE_TIMEOUTS), "How long the upstream may take"),
   retry:      optional(object(RETRY), "When a request is sent again, to another endpoint"),
   shed:       optional(choice("low", "normal", "high"), "Who is turned away first when the machine is overloaded; `normal` when left out"),
+  cache:      optional(routeCache, "Keeps responses, and answers from them (RFC 9111)"),
+  compress:   optional(trueOr(object(COMPRESS)), "Compresses answers, as clients accept it"),
   errorPages: optional(errorPages, "Own HTML pages by status (`404`) or class (`5xx`); files relative to the configuration"),
 } satisfies RowsFor<Input.PolicyInput>;
 
@@ -243,6 +246,7 @@ export const ROOT = {
   routes:    required(strictList(placed(object(ROUTE)), "a list of routes"), "What to do with a request; the most specific match wins, not the order"),
   upstreams: optional(map(shortFor(UPSTREAM, "endpoints", "endpoints, or a mapping"), "mapping of names to upstreams"), "Named sets of endpoints"),
   policies:  optional(map(object(POLICY), "mapping of names to policies"), "Named sets of route keys, for `policies` in a route"),
+  cache:     optional(object(CACHE), "The cache that routes share: how much memory, which disk"),
   admin:     optional(offOr(object(ADMIN)), "The admin listener: status, metrics, reload"),
   observe:   optional(object(OBSERVE), "Access log and metrics"),
 } satisfies RowsFor<Input.ConfigInput>;
