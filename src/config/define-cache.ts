@@ -34,11 +34,11 @@ export interface RouteCacheInput {
   readonly enabled?: boolean | Variable;
   /** How long a response is fresh whose endpoint does not say, by status: `200`, `4xx` or `default`. */
   readonly ttl?: Duration | Readonly<Record<string, Duration>>;
-  /** `ttl` wins over what the endpoint says. Default false. */
+  /** `ttl` wins over the lifetime that the endpoint states. Default false. */
   readonly override?: boolean | Variable;
-  /** No response is fresh for less than this. */
+  /** Lifetimes that the endpoint states, and guesses, are this at least. */
   readonly minTtl?: Duration;
-  /** No response is fresh for longer. */
+  /** The same, at most. */
   readonly maxTtl?: Duration;
   /** A lifetime is guessed from Last-Modified where nobody says (RFC 9111 §4.2.2). Default true. */
   readonly heuristic?: boolean | Variable;

@@ -33,7 +33,7 @@ function warnOfLifetime({ policy, match, place }: Cached): void {
   if (!keepsGood(policy) || leavesOutUsers(policy)) return;
   const at = place.key("ttl");
   const what = policy.overridesOrigin
-    ? "responses whatever the endpoint says"
+    ? "responses however long the endpoint says they hold"
     : "responses that the endpoint says nothing about";
   const word = personalWord(match.path);
   if (word !== undefined) {
@@ -41,8 +41,8 @@ function warnOfLifetime({ policy, match, place }: Cached): void {
       "Leave `ttl` out and let the endpoint say, or add `bypass: [ { cookie: … } ]` for those who are signed in.";
     at.warning(`${quote(word)} in the path looks personal, and \`ttl\` keeps ${what}`, hint);
   } else if (match.clientCert !== undefined) {
-    const hint = "Leave `ttl` out and let the endpoint say.";
-    at.warning(`the route is for clients with certificates, and \`ttl\` gives all of them one answer`, hint);
+    const hint = "Let the endpoint say `public` or `s-maxage`, or leave `ttl` out.";
+    at.warning("it has next to no effect: who shows a certificate only gets what is called public", hint);
   } else if (isCatchAll(match.path)) {
     const hint = "Narrow `match.path`, or add `bypass: [ { cookie: … } ]` for those who are signed in.";
     at.warning(
@@ -124,7 +124,7 @@ function warnOfKey({ policy, place }: Cached): void {
       key.query.names.length === 0 ? "the query" : `parameters other than ${key.query.names.join(", ")}`;
     const hint = "Name every parameter that changes the answer, or leave `override` out.";
     at.key("query").warning(
-      `requests that differ in ${which} get one answer, whatever the endpoint says`,
+      `requests that differ in ${which} get one answer, for as long as \`ttl\` says`,
       hint,
     );
   }

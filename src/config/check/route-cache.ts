@@ -10,7 +10,6 @@ import type { Action } from "../config.ts";
 import { CACHE_KEY, CACHE_VARY, ROUTE_CACHE } from "../options/cache.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
 import type { Place } from "../problem.ts";
-import { formatDuration } from "../quantity.ts";
 import { warnOfCache } from "./cache-warnings.ts";
 
 type WrittenCache = Written<typeof ROUTE_CACHE>;
@@ -36,7 +35,7 @@ export function checkRouteCache(
     return undefined;
   }
   const policy = toCachePolicy(written);
-  refuseContradictions(written, policy, at);
+  refuseContradictions(policy, at);
   warnOfCache({ policy, match, place: at });
   return policy;
 }
@@ -88,7 +87,7 @@ function toVary(written: WrittenCache["vary"]): CacheVaryPolicy {
   return { encoding, languages: [...new Set(languages)], ignore: [...new Set(ignore)] };
 }
 
-function refuseContradictions(written: WrittenCache, policy: CachePolicy, place: Place): void {
+function refuseContradictions(policy: CachePolicy, place: Place): void {
   const { minTtlMs, maxTtlMs, minBytes, maxBytes, overridesOrigin, ttlMs } = policy;
   if (maxTtlMs > 0 && minTtlMs > maxTtlMs) {
     place.key("minTtl").error("it is longer than `maxTtl`", "Make `maxTtl` the longer of the two.");
@@ -100,14 +99,5 @@ function refuseContradictions(written: WrittenCache, policy: CachePolicy, place:
     place
       .key("override")
       .error("there is no `ttl` that could win over what the endpoint says", "Add `ttl: 60s`.");
-  }
-  const longest = Math.max(0, ...Object.values(ttlMs));
-  if (written.ttl !== undefined && maxTtlMs > 0 && longest > maxTtlMs) {
-    place
-      .key("ttl")
-      .warning(
-        `nothing is fresh for longer than \`maxTtl\`, ${formatDuration(maxTtlMs)}`,
-        "Make one fit the other.",
-      );
   }
 }

@@ -53,10 +53,10 @@ const ignored = choice("no-store", "no-cache", "private", "max-age", "set-cookie
 
 export const ROUTE_CACHE = {
   enabled:              optional(flag, "False keeps nothing; true when left out"),
-  ttl:                  optional(ttlByStatus, "How long a response is fresh whose endpoint does not say; a duration alone is for 200, 203, 204, 206, 300, 301 and 308"),
-  override:             defaulted(flag, false, "`ttl` wins over what the endpoint says"),
-  minTtl:               defaulted(duration({ min: MS, max: YEAR, zero: "no bound" }), "0", "Lifetimes that the endpoint states are this at least"),
-  maxTtl:               defaulted(duration({ min: MS, max: YEAR, zero: "no bound" }), "0", "Nothing is fresh for longer"),
+  ttl:                  optional(ttlByStatus, "How long a response is fresh whose endpoint does not say; a duration alone is for 200, 203, 204, 206, 300, 301 and 308; `default` is for these, 404, 405, 410, 414, 451 and 501, where nothing else is said"),
+  override:             defaulted(flag, false, "`ttl` wins over the lifetime that the endpoint states; `no-store`, `private` and the like still hold"),
+  minTtl:               defaulted(duration({ min: MS, max: YEAR, zero: "no bound" }), "0", "Lifetimes that the endpoint states, and guesses, are this at least"),
+  maxTtl:               defaulted(duration({ min: MS, max: YEAR, zero: "no bound" }), "0", "Lifetimes that the endpoint states, and guesses, are this at most"),
   heuristic:            defaulted(flag, true, "A lifetime is guessed from Last-Modified where nobody says (RFC 9111 §4.2.2)"),
   staleWhileRevalidate: optional(duration({ min: MS, max: YEAR, zero: "never" }), "How long a stale response may answer while it is refreshed (RFC 5861 §3), where the endpoint does not say"),
   staleIfError:         optional(duration({ min: MS, max: YEAR, zero: "never" }), "How long a stale response may answer when the endpoint fails (RFC 5861 §4), where the endpoint does not say"),

@@ -18,7 +18,7 @@ export const YEAR = 365 * DAY;
 
 // lifetimes
 
-const lifetime = duration({ min: MS, max: YEAR, zero: "a check each time" });
+const lifetime = duration({ min: MS, max: YEAR, zero: "not stored" });
 
 const byStatus = map(lifetime, "mapping of statuses to durations", (status) => {
   if (/^(?:[2-5]\d\d|[2-5]xx|default)$/.test(status)) return undefined;
@@ -111,6 +111,17 @@ const parameterName: Type<string> = text(
   { type: "string" },
 );
 
+/** The same of one parameter. */
+const oneParameter: Type<string> = {
+  ...parameterName,
+  read(value, place) {
+    const name = parameterName.read(value, place);
+    if (name?.endsWith("*") !== true) return name;
+    place.error(`${quote(name)} is not the name of one parameter`, "Write its whole name.");
+    return undefined;
+  },
+};
+
 const parameterNames = list(parameterName, "parameter or list of parameters");
 
 const QUERY = {
@@ -199,7 +210,7 @@ export const keyHost: Type<string> = text(
 const BYPASS = {
   header: optional(requestField, "Name of a request field"),
   cookie: optional(cookieName, "Name of a cookie"),
-  query: optional(parameterName, "Name of a query parameter"),
+  query: optional(oneParameter, "Name of a query parameter"),
   value: optional(text("a value"), "Its value; any when left out"),
 } satisfies RowsFor<Input.BypassInput>;
 
