@@ -65,6 +65,8 @@ export interface ColdRecords {
    * undefined when they are gone or damaged. What is still waiting to be written is found as well.
    */
   read(place: ColdPlace): Promise<Buffer | undefined>;
+  /** The record there was taken away by name: the next start must not find it again. (Purges are told by the board.) */
+  remove?(hash: KeyHash, place: ColdPlace): void;
   /** False: the segment has been dropped, in whichever process; its places mean nothing. cost: a load or two */
   isLive(segment: number): boolean;
 }

@@ -10,6 +10,7 @@
  * cost   one load while nothing was purged since the fetch; else two loads a slot, and a comparison for each newer rule
  * note   hashes are by the zone's secret: marks and slots mean something only together with it (`snapshot`)
  */
+import { hostOfUrl } from "./key.ts";
 import { KeyHasher } from "./memory/key-hash.ts";
 import {
   BOARD_HEADER_WORDS,
@@ -233,9 +234,7 @@ export class SharedPurgeBoard implements PurgeBoard {
 
   /** In the place of a rule: more than it says, for what is older than it. */
   #purgeHostOf({ prefix, isSoft, clock }: PrefixRule): void {
-    const slash = prefix.indexOf("/");
-    const host = prefix.slice(0, Math.max(slash, 0));
-    const slot = slash <= 0 ? ALL_SLOT : this.#slotOf("host", host);
+    const slot = prefix.includes("/") ? this.#slotOf("host", hostOfUrl(prefix)) : ALL_SLOT;
     this.#raise((isSoft ? SOFT : HARD) + slot, clock);
   }
 

@@ -15,8 +15,6 @@ export interface Arena {
   copyIn(position: number, from: Buffer, length: number): void;
   /** Copies `length` bytes at `position` to the beginning of `into`. */
   copyOut(position: number, into: Buffer, length: number): void;
-  /** Copies inside of the arena; the two do not overlap. */
-  move(from: number, to: number, length: number): void;
 }
 
 /** An arena of one process: for tests and for caches that nobody shares. */
@@ -41,9 +39,5 @@ export class BufferArena implements Arena {
 
   copyOut(position: number, into: Buffer, length: number): void {
     this.#bytes.copy(into, 0, position, position + length);
-  }
-
-  move(from: number, to: number, length: number): void {
-    this.#bytes.copyWithin(to, from, from + length);
   }
 }
