@@ -26,6 +26,16 @@ const ROWS = {
   purged_soft:               ["cache purge",      "it was marked stale by a soft purge"],
   clock_went_back:           ["RFC 9111 §4.2.3",  "it comes from the future: the clock was set back, so its age is not known"],
   dry:                       ["dry run",          "what is stored is only counted"],
+  validated:                 ["RFC 9111 §4.3.3",  "the endpoint says that what is stored still holds"],
+  stale_if_error:            ["RFC 5861 §4",      "it is stale, and answers because the endpoint fails"],
+
+  // why the cache is not asked (cache-rules.ts)
+  bypass_method:             ["RFC 9111 §2",      "the cache answers GET and HEAD only"],
+  bypass_body:               ["RFC 9110 §9.3.1",  "the request has a body, which is not part of the key"],
+  bypass_upgrade:            ["RFC 9110 §7.8",    "the request asks for another protocol"],
+  bypass_steering:           ["RFC 9111 §7.1",    "the request names another method or URL than its own: X-HTTP-Method-Override, X-Original-URL and such"],
+  bypass_precondition:       ["RFC 9111 §4.3.2",  "the request has a condition that only the origin can judge: If-Match, If-Unmodified-Since, Expect"],
+  bypass_rule:               ["cache.bypass",     "a condition of the route holds"],
 
   // why a response is stored (storable.ts)
   s_maxage:                  ["RFC 9111 §5.2.2.10", "s-maxage says how long it is fresh"],

@@ -10,6 +10,7 @@ import { type Failure, fail } from "../core/failure.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
 import { rulesOf } from "../pipeline/compile.ts";
+import { Fetches } from "../pipeline/fetches.ts";
 import { type PipelineServices, Plan, type Planned, type Site } from "../pipeline/plan.ts";
 import { receive } from "../pipeline/receive.ts";
 import { CONNECTION_UPGRADE, readConnection } from "../protocol/h1/connection-field.ts";
@@ -79,6 +80,9 @@ function dryServices(): PipelineServices {
     report: () => undefined,
     httpChallenges: new Map(),
     cache: undefined,
+    resume: () => undefined,
+    purgeFrom: new CidrSet([]),
+    fetches: new Fetches(),
   };
 }
 
@@ -97,7 +101,7 @@ class DryDownstream implements Downstream {
   constructor(request: DryRequest) {
     const { listener, clientIp } = request;
     const trustedProxies = new CidrSet(listener.trustedProxies);
-    const site: Site = { table: compileTable([]), ...rulesOf(listener) };
+    const site: Site = { table: compileTable([]), keyPolicies: [], ...rulesOf(listener) };
     this.clientIp = clientIp;
     this.isTrusted = trustedProxies.has(clientIp);
     this.tls = request.tls;

@@ -291,6 +291,7 @@ function forwardingRules(route: RouteConfig): Route {
     name: route.name,
     slot: 0,
     cacheSlot: -1,
+    cache: undefined,
     action: { kind: "respond", status: 200, body: Buffer.alloc(0), lines: "" },
     rewrite: compileRewrite(route.rewrite, route.match.path),
     hostRewrite: route.rewrite.host,

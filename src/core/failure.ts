@@ -69,6 +69,7 @@ const ROWS = {
   queue_timeout:              ["local",      503, "never", "info",  "no place at the upstream came free in limits.queueTimeout"],
   breaker_open:               ["local",      503, "never", "info",  "the upstream's circuit breaker is open"],
   shed:                       ["local",      503, "never", "info",  "turned away by its route's priority: the worker is overloaded, or the upstream's queue is too slow"],
+  not_cached:                 ["local",      504, "never", "debug", "the client takes only what is stored (only-if-cached), and nothing stored can answer"],
   draining:                   ["local",      503, "never", "info",  "this process is leaving"],
   internal:                   ["local",      500, "never", "error", "a defect in the proxy"],
 } as const satisfies Record<string, readonly [Side, number, Retry, Level, string]>;

@@ -56,6 +56,33 @@ export class Fields {
     this.added = "";
   }
 
+  /** The same fields in memory of their own, for who needs them longer than their reader keeps them. */
+  copy(): Fields {
+    const copy = this.view();
+    copy.bytes = Buffer.from(this.bytes.subarray(this.base, this.base + this.end));
+    copy.base = 0;
+    return copy;
+  }
+
+  /** The same bytes, with marks of their own: what is dropped or added there is not here. */
+  view(): Fields {
+    const view = new Fields();
+    view.bytes = this.bytes;
+    view.base = this.base;
+    view.start = this.start;
+    view.end = this.end;
+    view.count = this.count;
+    view.low = this.low;
+    view.high = this.high;
+    view.#repeatedLow = this.#repeatedLow;
+    view.#repeatedHigh = this.#repeatedHigh;
+    view.added = this.added;
+    view.#marks = this.#marks.slice();
+    view.#ids = this.#ids.slice();
+    view.#firsts.set(this.#firsts);
+    return view;
+  }
+
   /** Adds the marks of one field: all are offsets from the `base` that `bind` will set. */
   // biome-ignore lint/complexity/useMaxParams: five numbers a field, and no object per field on the hot path
   mark(lineStart: number, nameEnd: number, valueStart: number, valueEnd: number, id: number): void {

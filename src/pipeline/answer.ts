@@ -11,6 +11,7 @@ import { fieldIdOf } from "../core/field-names.ts";
 import { fieldsOfLines } from "../core/fields.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { applyEdits, type CompiledEdits } from "../route/edits.ts";
+import { invalidate } from "./cache-purge.ts";
 import { compressAnswer } from "./compress.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { grpcAnswer, isGrpc } from "./grpc.ts";
@@ -35,6 +36,10 @@ const WAITS_FOR_NOTHING: ReadonlySet<string> = new Set([
 
 export function answer(exchange: Planned): NextOf<"answer"> {
   const { plan } = exchange;
+  if (plan.fetch !== undefined) {
+    plan.fetch.answered();
+    return "relay";
+  }
   if (exchange.failure !== undefined) plan.local = errorFor(exchange, exchange.failure);
   if (plan.local === undefined) return answerFromUpstream(exchange);
   if (shouldAwaitRequest(exchange)) {
@@ -46,10 +51,13 @@ export function answer(exchange: Planned): NextOf<"answer"> {
 
 function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   const { plan, status, downstream } = exchange;
+  const { cache } = plan.services;
+  if (cache !== undefined) invalidate(exchange, cache);
   plan.web?.answer(exchange);
   const edits = plan.route?.responseEdits;
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
-  if (!exchange.responseFields.has(DATE)) exchange.sentAdded = dateLine(exchange);
+  if (!exchange.responseFields.has(DATE)) exchange.sentAdded += dateLine(exchange);
+  if (plan.cache !== undefined) exchange.sentAdded += plan.cache.lines;
   addHsts(exchange, edits);
   exchange.sentStatus = status;
   if (plan.upstream !== undefined) {

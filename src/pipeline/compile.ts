@@ -7,6 +7,7 @@
  * out    a Snapshot; nothing in it changes afterwards
  * fails  throws with a text for the operator
  */
+import type { CacheKeyPolicy } from "../cache/policy.ts";
 import type {
   Config,
   EndpointConfig,
@@ -24,8 +25,9 @@ import { compileSplit } from "../route/split.ts";
 import { compileTable } from "../route/table.ts";
 import type { UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
-import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
+import { compileCache } from "./cache-rules.ts";
 import { compileCompression } from "./compress-rules.ts";
+import { EndpointChooser, type Standing } from "./endpoint-chooser.ts";
 import type { Loaded } from "./lane.ts";
 import type { Endpoint, Route, RouteAction, Site, SiteRules, UpstreamGroup } from "./plan.ts";
 import { compileRetry, newBudget } from "./retry-rules.ts";
@@ -139,6 +141,7 @@ function compileRoute(
       route.cache === undefined
         ? -1
         : slotFor(services.slots, seriesKey("cache", route.name), sharedKey("cache")),
+    cache: compileCache(route.name, route.cache),
     action: compileAction(route, groups),
     rewrite: compileRewrite(route.rewrite, route.match.path),
     hostRewrite: route.rewrite.host,
@@ -210,8 +213,17 @@ function siteOf(
         value: route,
       })),
     ),
+    keyPolicies: keyPoliciesOf(mine.map(({ config }) => config)),
     ...rulesOf(listener),
   };
+}
+
+function keyPoliciesOf(routes: readonly RouteConfig[]): CacheKeyPolicy[] {
+  const byText = new Map<string, CacheKeyPolicy>();
+  for (const { cache } of routes) {
+    if (cache !== undefined) byText.set(JSON.stringify(cache.key), cache.key);
+  }
+  return [...byText.values()];
 }
 
 /** What a listener says about every request; `weir explain` asks for it too. */

@@ -31,7 +31,7 @@ export function guard(exchange: Planned): NextOf<"guard"> {
     const { requestFields: fields } = exchange;
     if (fields.has(GRPC_TIMEOUT)) shortenDeadline(exchange, grpcTimeoutMs(fields));
     if (fields.has(REQUEST_TIMEOUT)) shortenDeadline(exchange, requestTimeoutMs(fields));
-    return "choose";
+    return plan.services.cache === undefined ? "choose" : "lookup";
   }
   if (action.kind === "files") return "serve";
   plan.local = action.kind === "respond" ? action : redirect(exchange, action);

@@ -10,7 +10,8 @@ export const PHASES = {
   //          may go to                                what it settles
   receive: { next: ["match", "answer"] },              // the request is well formed and means one thing
   match:   { next: ["guard", "answer"] },              // which route
-  guard:   { next: ["choose", "serve", "answer"] },    // may it pass: memory, and what the route does
+  guard:   { next: ["lookup", "choose", "serve", "answer"] }, // may it pass, and what does the route do
+  lookup:  { next: ["choose", "answer"] },             // does the cache answer, or somebody's fetch
   serve:   { next: ["answer"] },                       // a file of the route's root is opened
   choose:  { next: ["forward", "answer"] },            // which endpoint, which attempt
   forward: { next: ["answer", "choose"] },             // request sent, response head here

@@ -4,7 +4,9 @@
  * why    a route here is compiled once for a configuration version and never changed: an exchange that
  *        holds one goes on by the version it began with, whatever is loaded meanwhile
  */
+import type { CacheKeyPolicy, CachePolicy } from "../cache/policy.ts";
 import type { CacheStore, PurgeScope } from "../cache/store.ts";
+import type { CidrSet } from "../core/address.ts";
 import type { Failure } from "../core/failure.ts";
 import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
@@ -15,15 +17,17 @@ import type { EncodedSlash } from "../route/path.ts";
 import type { RedirectFacts } from "../route/rewrite.ts";
 import type { Split } from "../route/split.ts";
 import type { RouteTable } from "../route/table.ts";
-import type { Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exchange.ts";
+import type { DownstreamEvents, Exchange, UpstreamEvents, UpstreamTimeouts } from "../session/exchange.ts";
 import type { EndpointPool } from "../session/upstream-pool.ts";
 import type { Encoders } from "../transport/encoders.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 import type { Again } from "./again.ts";
+import type { CacheNote } from "./cache-note.ts";
 import type { Compression } from "./compress-rules.ts";
 import type { ErrorPages } from "./error-answer.ts";
+import type { Fetches, Joinable } from "./fetches.ts";
 import type { GrpcWeb } from "./grpc-web.ts";
-import type { WAIT } from "./phases.table.ts";
+import type { PhaseName, WAIT } from "./phases.table.ts";
 import type { RetryRules } from "./retry-rules.ts";
 
 /** Where a plain listener sends its clients; `port` is that of the new URL, 443 stays unsaid. */
@@ -47,6 +51,8 @@ export interface SiteRules {
 /** The rules and routes of one listener in one version. */
 export interface Site extends SiteRules {
   readonly table: RouteTable<Route>;
+  /** Of its routes that cache, each once: under which URLs something may be stored. */
+  readonly keyPolicies: readonly CacheKeyPolicy[];
 }
 
 export interface Route {
@@ -55,6 +61,8 @@ export interface Route {
   readonly slot: number;
   /** First slot of its cache block; -1 where nothing is cached. */
   readonly cacheSlot: number;
+  /** What the cache does with its requests and answers; undefined = nothing. */
+  readonly cache: CacheRules | undefined;
   readonly action: RouteAction;
   readonly rewrite: ((path: string) => string) | undefined;
   readonly hostRewrite: string | undefined;
@@ -147,6 +155,25 @@ export interface Coder {
   close(): void;
 }
 
+/** What a route says about caching. */
+export interface CacheRules {
+  /** Its name: two routes never answer for each other. */
+  readonly route: string;
+  readonly policy: CachePolicy;
+}
+
+/** Who takes the answer to an exchange that has no client: `fetch.ts` fulfils it. */
+export interface AnswerTaker {
+  /** A response head, or a failure. */
+  answered(): void;
+}
+
+/** A stored body on its way to the client: `body-flow.ts` fulfils it. */
+export interface Flow {
+  /** Hands on what there is. */
+  grown(): void;
+}
+
 /** An answer that the proxy gives by itself. */
 export interface LocalAnswer {
   readonly status: number;
@@ -175,13 +202,19 @@ export interface PipelineServices {
   logAccess: ((entry: LogEntry) => void) | undefined;
   /** ms since the epoch at monotonic 0. */
   epochMs: number;
-  /** Where a file that is being sent reports: the pipeline itself. */
-  events: UpstreamEvents | undefined;
+  /** Where what stands in for an endpoint or a client reports: the pipeline itself. */
+  events: (UpstreamEvents & DownstreamEvents) | undefined;
+  /** Goes on with an exchange that waited, from this phase. */
+  readonly resume: (exchange: Planned, phase: PhaseName) => void;
+  /** What is being fetched for the cache. */
+  readonly fetches: Fetches<Joinable>;
   readonly report: (text: string) => void;
   /** Answers to http-01 challenges that are under way, by token (RFC 8555 §8.3). */
   httpChallenges: ReadonlyMap<string, string>;
   /** The store of the configuration in force; undefined = nothing is cached. A fetch keeps the one that it began with. */
   cache: CacheStore | undefined;
+  /** Clients whose PURGE requests are obeyed. */
+  purgeFrom: Pick<CidrSet, "has">;
   /** Purges in all workers, for a client that may. out  undefined once it is in force, or why it is not */
   readonly purge?: (scope: PurgeScope, isSoft: boolean, client: string) => Promise<string | undefined>;
 }
@@ -213,6 +246,12 @@ export class Plan {
   isFreshRetry = false;
   /** The request for the endpoint is written down: further attempts send the same. */
   isComposed = false;
+  /** What the cache does for it; undefined = it is not asked. */
+  cache: CacheNote | undefined;
+  /** The exchange is one of the cache's own, and this is its client. */
+  fetch: AnswerTaker | undefined;
+  /** A stored body follows the head. */
+  flow: Flow | undefined;
   /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
   /** The client speaks gRPC-Web and the endpoint gRPC: bodies are turned from one into the other. */

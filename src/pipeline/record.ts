@@ -9,6 +9,7 @@ import type { LogEntry } from "../observe/access-log.ts";
 import { observe } from "../observe/histogram.ts";
 import { ROUTE, WORKER } from "../observe/metrics.table.ts";
 import { clock } from "../transport/clock.ts";
+import { countCache } from "./cache-counters.ts";
 import type { Planned } from "./plan.ts";
 
 const USER_AGENT = fieldIdOf("user-agent");
@@ -21,6 +22,10 @@ export function record(exchange: Planned): void {
   const { plan, failure } = exchange;
   const { services } = plan;
   const { counters } = services;
+  if (plan.fetch !== undefined) {
+    recordFetch(exchange);
+    return;
+  }
   const slot = plan.route?.slot ?? services.unroutedSlot;
   const statusClass = slot + AT.status1xx + classOf(statusOf(exchange));
   counters[statusClass] = (counters[statusClass] as number) + 1;
@@ -30,7 +35,17 @@ export function record(exchange: Planned): void {
   observe(counters, slot + AT.duration, clock.nowMs - exchange.startedAtMs);
   if (plan.attempts > 1) add(counters, slot + AT.retries, plan.attempts - 1);
   if (failure !== undefined) recordFailure(exchange, failure, slot);
+  if (plan.cache !== undefined) countCache(exchange);
   if (services.logAccess !== undefined) services.logAccess(entryOf(exchange));
+}
+
+/** The cache asked: clients that wait for it are recorded by themselves. */
+function recordFetch({ plan, failure }: Planned): void {
+  const { counters, workerSlot } = plan.services;
+  if (plan.attempts > 1) add(counters, (plan.route?.slot ?? 0) + AT.retries, plan.attempts - 1);
+  if (failure !== undefined) {
+    add(counters, workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(failure.code) as number), 1);
+  }
 }
 
 /** The status sent; without one that of the failure, such as 499 for a client that left before. */
@@ -80,8 +95,8 @@ function entryOf(exchange: Planned): LogEntry {
     connectMs: since(exchange.connectStartedAtMs, exchange.connectedAtMs),
     firstByteMs: since(exchange.sentAtMs, exchange.respondedAtMs),
     totalMs: clock.nowMs - exchange.startedAtMs,
-    cache: "",
-    cacheRule: "",
+    cache: plan.cache?.result ?? "",
+    cacheRule: plan.cache?.rule ?? "",
     cause: failure?.code ?? "done",
     detail: failure === undefined ? "" : failure.detail.slice(0, MAX_DETAIL_LENGTH),
     userAgent: fields.get(USER_AGENT) ?? "",

@@ -5,5 +5,6 @@ import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Planned } from "./plan.ts";
 
 export function relay(exchange: Planned): NextOf<"relay"> {
+  exchange.plan.flow?.grown();
   return exchange.plan.isSent ? "record" : WAIT;
 }

@@ -12,6 +12,7 @@ import { answer } from "./answer.ts";
 import { choose } from "./choose.ts";
 import { forward } from "./forward.ts";
 import { guard } from "./guard.ts";
+import { lookup } from "./lookup.ts";
 import { match } from "./match.ts";
 import { type PhaseName, WAIT } from "./phases.table.ts";
 import type { Planned } from "./plan.ts";
@@ -50,6 +51,8 @@ function step(exchange: Planned, name: Exclude<PhaseName, "record">): PhaseName 
       return match(exchange);
     case "guard":
       return guard(exchange);
+    case "lookup":
+      return lookup(exchange);
     case "serve":
       return serve(exchange, run);
     case "choose":

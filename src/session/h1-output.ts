@@ -42,13 +42,13 @@ export function sendAnswerHead(
   return wire.writeOut();
 }
 
-/** Sends body bytes as one chunk. */
-export function sendChunk(wire: Wire, bytes: Buffer): boolean {
+/** Sends body bytes as one chunk; `isShared`: others use them too. */
+export function sendChunk(wire: Wire, bytes: Buffer, isShared = false): boolean {
   OUT.reset();
   OUT.text(chunkStart(bytes.length));
   if (bytes.length > JOIN_BYTES) {
     wire.writeOut();
-    wire.writeOwn(bytes);
+    wire.write(bytes, isShared);
     return wire.writeText("\r\n");
   }
   OUT.copy(bytes, 0, bytes.length);

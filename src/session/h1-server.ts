@@ -351,7 +351,9 @@ export class H1Server implements Downstream, Timed {
   sendBody(exchange: Exchange, bytes: Buffer): boolean {
     exchange.bytesSent += bytes.length;
     const isChunked = !exchange.isTunnel && framedKind(exchange) === BODY_STREAM;
-    const isOpen = isChunked ? sendChunk(this.wire, bytes) : this.wire.writeOwn(bytes);
+    const isOpen = isChunked
+      ? sendChunk(this.wire, bytes, exchange.isBodyShared)
+      : this.wire.write(bytes, exchange.isBodyShared);
     if (!isOpen) this.#armSendTimeout();
     return isOpen;
   }

@@ -107,6 +107,11 @@ export class Wire {
     return this.#write(bytes, false);
   }
 
+  /** Writes bytes; `isShared`: they belong to others too, who will not change them. */
+  write(bytes: Buffer, isShared: boolean): boolean {
+    return isShared ? this.#write(bytes, false) : this.writeOwn(bytes);
+  }
+
   /** Writes bytes that nobody else will look at again. */
   writeOwn(bytes: Buffer): boolean {
     return this.#write(bytes, bytes.length === bytes.buffer.byteLength);

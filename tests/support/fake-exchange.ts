@@ -9,6 +9,7 @@ import { RequestIds } from "../../src/core/request-id.ts";
 import { RetryBudget } from "../../src/limit/budget.ts";
 import type { LogEntry } from "../../src/observe/access-log.ts";
 import { LISTENER, ROUTE, WORKER } from "../../src/observe/metrics.table.ts";
+import { Fetches } from "../../src/pipeline/fetches.ts";
 import {
   type PipelineServices,
   Plan,
@@ -58,6 +59,9 @@ export function fakeServices(): FakeServices {
     reported,
     httpChallenges: new Map(),
     cache: undefined,
+    resume: () => undefined,
+    purgeFrom: new CidrSet([]),
+    fetches: new Fetches(),
   };
 }
 
@@ -76,7 +80,7 @@ export function fakeSite(routes: readonly Route[], site: Partial<Site> = {}): Si
     priority: 0,
     value,
   }));
-  return { table: compileTable(rules), ...PLAIN_RULES, ...site };
+  return { table: compileTable(rules), keyPolicies: [], ...PLAIN_RULES, ...site };
 }
 
 /** A route that answers by itself with 200 and "fixed". */
@@ -85,6 +89,7 @@ export function fixedRoute(parts: Partial<Route> = {}): Route {
     name: "fixed",
     slot: ROUTE_SLOT,
     cacheSlot: -1,
+    cache: undefined,
     action: { kind: "respond", status: 200, body: Buffer.from("fixed"), lines: "" },
     rewrite: undefined,
     hostRewrite: undefined,

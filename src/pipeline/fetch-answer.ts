@@ -1,0 +1,210 @@
+/**
+ * Fetch answer: what becomes of the answer, or the failure, that a fetch has got.
+ *
+ * rule   decided once, at the head: confirmed, kept and shared, given to one alone, or replaced by what is stored
+ * rule   a waiter gets only what its own request allows: another variant, or an answer that is not for everybody, sends
+ *        it to ask for itself
+ * spec   RFC 9111 §3, §4.3.3, §4.3.4; RFC 5861 §4
+ */
+import type { RuleCode } from "../cache/rules.table.ts";
+import { SHAREABLE, type StoredResponse } from "../cache/stored.ts";
+import { variantKeyOf } from "../cache/vary.ts";
+import type { Failure, FailureCode } from "../core/failure.ts";
+import { clock } from "../transport/clock.ts";
+import { countRefused } from "./cache-counters.ts";
+import type { CacheNote } from "./cache-note.ts";
+import { isAuthorized } from "./cache-rules.ts";
+import type { Fetch, Fill } from "./fetch.ts";
+import { fillOf, freshened, judge, type Kept } from "./fill.ts";
+import { Passing } from "./passing.ts";
+import { WAIT } from "./phases.table.ts";
+import type { CacheRules, Planned, Route } from "./plan.ts";
+import { serveStored, wallOf } from "./serve-stored.ts";
+import { answerStored } from "./stored-answer.ts";
+
+const NOT_MODIFIED = 304;
+/** Times that a request waits for others' fetches before it asks for itself. */
+export const MAX_ROUNDS = 2;
+const TIMEOUTS: ReadonlySet<FailureCode> = new Set([
+  "connect_timeout",
+  "response_timeout",
+  "request_timeout",
+]);
+
+export function settle(fetch: Fetch): void {
+  const { exchange, order } = fetch;
+  const { stale } = order;
+  if (exchange.failure !== undefined) failed(fetch, exchange.failure);
+  else if (stale !== undefined && exchange.status === NOT_MODIFIED) confirmed(fetch, stale);
+  else if (stale !== undefined && isErrorStatus(fetch) && replace(fetch, stale)) dropAnswer(exchange);
+  else {
+    const kept = judge(fetch);
+    if (kept.verdict.isStorable) share(fetch, kept);
+    else pass(fetch, kept.verdict.rule);
+  }
+}
+
+const noteOf = ({ plan }: Planned) => plan.cache as CacheNote;
+const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
+
+// ── the endpoint fails ──
+
+function failed(fetch: Fetch, failure: Failure): void {
+  const { stale } = fetch.order;
+  const kind = TIMEOUTS.has(failure.code) ? "timeout" : "error";
+  const { staleOn } = rulesOf(fetch.exchange).policy;
+  if (stale !== undefined && failure.side === "upstream" && staleOn.includes(kind) && replace(fetch, stale))
+    return;
+  const waiters = fetch.takeWaiters();
+  fetch.enter("over");
+  for (const waiter of waiters) {
+    const hasTime = failure.code === "request_timeout" && waiter.deadlineMs > clock.nowMs;
+    if (hasTime) requeue(waiter);
+    else fall(waiter, fetch.exchange, failure);
+  }
+}
+
+function fall(waiter: Planned, inner: Planned, failure: Failure): void {
+  tellPlace(waiter, inner);
+  waiter.failure = failure;
+  waiter.plan.services.resume(waiter, "answer");
+}
+
+function isErrorStatus({ exchange }: Fetch): boolean {
+  return rulesOf(exchange).policy.staleOn.includes(exchange.status);
+}
+
+/** Those who may have it get what is stored. out  false: nobody may, so that the answer or the failure counts */
+function replace(fetch: Fetch, stale: StoredResponse): boolean {
+  const { waiters } = fetch;
+  if (waiters.length > 0 && !waiters.some((waiter) => noteOf(waiter).mayServeOnError)) return false;
+  fetch.takeWaiters();
+  fetch.enter("over");
+  for (const waiter of waiters) {
+    const note = noteOf(waiter);
+    if (!note.mayServeOnError) requeue(waiter);
+    else {
+      note.answersFor(stale, "stale", fetch.exchange.status, wallOf(waiter));
+      give(waiter, fetch, stale);
+    }
+  }
+  return true;
+}
+
+/** The endpoint's answer is not read: its connection, or stream, is given up. */
+function dropAnswer(inner: Planned): void {
+  inner.upstream?.cancel();
+  inner.upstream = undefined;
+  inner.plan.isEnd = true;
+}
+
+// ── the endpoint answers ──
+
+/** What is stored is as good as new (§4.3.4). */
+function confirmed(fetch: Fetch, stale: StoredResponse): void {
+  const fresh = freshened(fetch, stale);
+  const waiters = fetch.takeWaiters();
+  fetch.enter("over");
+  for (const waiter of waiters) {
+    tellPlace(waiter, fetch.exchange);
+    noteOf(waiter).answersFor(fresh, "revalidated", NOT_MODIFIED, wallOf(waiter));
+    give(waiter, fetch, fresh);
+  }
+}
+
+/** A stored response for one who waited; when its body is gone, another look. */
+function give(waiter: Planned, fetch: Fetch, stored: StoredResponse): void {
+  const next = serveStored(waiter, fetch.store, stored, () => {
+    requeue(waiter);
+    return WAIT;
+  });
+  if (next !== WAIT) waiter.plan.services.resume(waiter, next);
+}
+
+/** It may be stored, and goes to all whom it fits, as it comes. */
+function share(fetch: Fetch, kept: Kept): void {
+  const { exchange: inner } = fetch;
+  const { isEnd } = inner.plan;
+  fetch.fill = fillOf(fetch, kept);
+  const waiters = fetch.takeWaiters();
+  fetch.enter(isEnd ? "over" : "sharing");
+  inner.plan.services.fetches.noteShared(fetch.order.key);
+  let isFirst = true;
+  for (const waiter of waiters) {
+    if (!serveShared(waiter, fetch, isFirst)) requeue(waiter);
+    isFirst = false;
+  }
+}
+
+/** out  false when it does not fit: another variant, or it is for its own user alone */
+export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): boolean {
+  const { fill } = fetch;
+  if (fill === undefined || !fits(waiter, fetch, fill)) return false;
+  const { stored, body } = fill;
+  const note = noteOf(waiter);
+  tellPlace(waiter, fetch.exchange);
+  note.stores(stored, !isFirst, wallOf(waiter));
+  answerStored(waiter, stored, body, wallOf(waiter));
+  waiter.plan.services.resume(waiter, "answer");
+  return true;
+}
+
+function fits(waiter: Planned, { order }: Fetch, { stored, index }: Fill): boolean {
+  if (isAuthorized(waiter) && (stored.facts.flags & SHAREABLE) === 0) return false;
+  return variantKeyOf(order.primary, index, waiter.requestFields, rulesOf(waiter).policy.vary) === stored.key;
+}
+
+/** It is one client's alone: the first gets it as it comes, the others ask for themselves. */
+function pass(fetch: Fetch, rule: RuleCode): void {
+  const { exchange: inner, order } = fetch;
+  const [client, ...others] = fetch.takeWaiters();
+  countRefused(inner, rule);
+  fetch.enter("passing");
+  inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  if (client === undefined) fetch.giveUp();
+  else passTo(client, fetch, rule);
+  for (const other of others) {
+    noteOf(other).rounds = MAX_ROUNDS + 1;
+    other.plan.services.resume(other, "lookup");
+  }
+}
+
+function passTo(client: Planned, fetch: Fetch, rule: RuleCode): void {
+  const { exchange: inner } = fetch;
+  const { plan } = client;
+  tellPlace(client, inner);
+  plan.upstream = inner.plan.upstream;
+  plan.endpointIndex = inner.plan.endpointIndex;
+  plan.isEnd = inner.plan.isEnd;
+  client.status = inner.status;
+  client.reason = inner.reason;
+  client.isHttp10Response = inner.isHttp10Response;
+  client.responseFields = inner.responseFields;
+  client.responseBodyKind = inner.responseBodyKind;
+  client.responseBodyLength = inner.responseBodyLength;
+  client.first = inner.first;
+  client.firstStart = inner.firstStart;
+  client.firstEnd = inner.firstEnd;
+  noteOf(client).passes(rule);
+  if (!plan.isEnd) {
+    fetch.waiters = [client];
+    client.upstream = new Passing(fetch, client);
+  }
+  plan.services.resume(client, "answer");
+}
+
+/** Looks again: what was fetched is not for this one. */
+export function requeue(waiter: Planned): void {
+  noteOf(waiter).rounds++;
+  waiter.plan.services.resume(waiter, "lookup");
+}
+
+/** The log tells which endpoint the answer came from, and how long that took. */
+function tellPlace(waiter: Planned, inner: Planned): void {
+  waiter.plan.endpoint = inner.plan.endpoint;
+  waiter.plan.attempts = inner.plan.attempts;
+  waiter.connectStartedAtMs = inner.connectStartedAtMs;
+  waiter.connectedAtMs = inner.connectedAtMs;
+  waiter.sentAtMs = inner.sentAtMs;
+  waiter.respondedAtMs = inner.respondedAtMs;
+}

@@ -1,0 +1,291 @@
+/**
+ * Fetch: asks an endpoint on behalf of the cache: for the clients that wait for the answer, for the store, or for both.
+ *
+ * why    one answer for many: who came first is no different from who joined later, and may leave without harm to the
+ *        others. A refresh behind the clients' back and a validation are fetches that nobody, or somebody, waits for
+ * shape  an exchange of its own goes down the phases like a client's, and this is its downstream. What comes of it is
+ *        settled in fetch-answer.ts: kept and given to all who wait, or handed to one alone while the others ask for
+ *        themselves
+ * rule   a waiter is answered once, by whatever comes first: the head, a failure, or the end of its patience
+ * bound  a wait by `coalesce`, a body by what GrowingBody holds, all by the time-outs of the route
+ */
+import type { RequestDirectives } from "../cache/directives.ts";
+import type { CacheStore } from "../cache/store.ts";
+import type { StoredResponse } from "../cache/stored.ts";
+import { validationLines } from "../cache/validate.ts";
+import { encodingToSend, type VaryIndex } from "../cache/vary.ts";
+import { BODY_NONE } from "../core/body.ts";
+import { fail } from "../core/failure.ts";
+import type { Fields } from "../core/fields.ts";
+import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../session/exchange.ts";
+import type { Listener } from "../session/listener.ts";
+import { type Alarm, alarmAfter, dismiss } from "../transport/alarm.ts";
+import { clock } from "../transport/clock.ts";
+import type { GrowingBody } from "./growing-body.ts";
+import { type Passing, Waiting } from "./passing.ts";
+import { type CacheRules, Plan, type Planned, type Route } from "./plan.ts";
+
+/** Where a fetch stands. */
+export type FetchState =
+  /** The head is not here: who asks for the same may join. */
+  | "waiting"
+  /** The body goes to the store and to all who wait; who asks for the same may still join. */
+  | "sharing"
+  /** One client alone gets it. */
+  | "passing"
+  | "over";
+
+/** What a fetch is for. */
+export interface FetchOrder {
+  /** Under which it is looked for: of the URL, or of a variant. */
+  readonly key: string;
+  /** Of the URL. */
+  readonly primary: string;
+  /** The response that may be confirmed, or used if the endpoint fails. */
+  readonly stale: StoredResponse | undefined;
+  /** Others that ask for the same meanwhile get this answer too. */
+  readonly mayShare: boolean;
+  /** Nobody is to wait for it: a refresh. */
+  readonly isBackground: boolean;
+  /** What becomes of the answer, or the failure. */
+  readonly settle: (fetch: Fetch) => void;
+}
+
+/** A response that is being kept. */
+export interface Fill {
+  readonly stored: StoredResponse;
+  /** What tells the variants of its URL apart. */
+  readonly index: VaryIndex;
+  /** undefined = the body is in `stored`. */
+  readonly body: GrowingBody | undefined;
+}
+
+export class Fetch implements Downstream {
+  readonly order: FetchOrder;
+  readonly exchange: Planned;
+  /** The store when it began: a new configuration may bring another. */
+  readonly store: CacheStore;
+  /** Of the request as the client sent it. */
+  readonly asked: Fields;
+  readonly directives: RequestDirectives;
+  /** The board's clock when it began: what is purged from now on is not stored under an old mark. */
+  readonly mark: number;
+  readonly startedAtMs = clock.nowMs;
+  state: FetchState = "waiting";
+  /** In the order they came. */
+  waiters: Planned[] = [];
+  /** While sharing: what was decided, and what has come so far. */
+  fill: Fill | undefined;
+  /** Called once, when nobody can join any more. */
+  onClosed: (() => void) | undefined;
+  readonly clientIp: string;
+  readonly clientPort: number;
+  readonly isTrusted: boolean;
+  readonly scheme: "http" | "https";
+  readonly tls: TlsSession | undefined;
+  readonly listener: Listener;
+  readonly localPort: number;
+  readonly localIp: string;
+  readonly memo: ClientMemo;
+  #patience: Alarm | undefined;
+
+  /** Takes over what `client` asks for; it still has to be added. */
+  constructor(client: Planned, order: FetchOrder, store: CacheStore, directives: RequestDirectives) {
+    const { downstream } = client;
+    this.order = order;
+    this.store = store;
+    this.directives = directives;
+    this.asked = client.requestFields.copy();
+    this.mark = store.board.clock;
+    this.clientIp = downstream.clientIp;
+    this.clientPort = downstream.clientPort;
+    this.isTrusted = downstream.isTrusted;
+    this.scheme = downstream.scheme;
+    this.tls = downstream.tls;
+    this.listener = downstream.listener;
+    this.localPort = downstream.localPort;
+    this.localIp = downstream.localIp;
+    this.memo = { authority: client.authority, host: client.host, lines: "" };
+    this.exchange = innerOf(client, this);
+  }
+
+  /** Sends the request; all that follows comes by events. */
+  start(): void {
+    this.exchange.plan.services.resume(this.exchange, "choose");
+  }
+
+  // ── who waits ──
+
+  /** True while others may join. */
+  get isOpen(): boolean {
+    return this.onClosed !== undefined && (this.state === "waiting" || this.state === "sharing");
+  }
+
+  add(client: Planned): void {
+    this.waiters.push(client);
+    client.upstream = new Waiting(this, client);
+  }
+
+  /** After so long without a head nobody may join any more, and all but the first have to look for another way. */
+  limitPatience(ms: number, lookAgain: (waiter: Planned) => void): void {
+    this.#patience ??= alarmAfter(ms, () => {
+      const [first, ...late] = this.takeWaiters();
+      if (first !== undefined) this.add(first);
+      this.#shut();
+      for (const waiter of late) lookAgain(waiter);
+    });
+  }
+
+  /** Takes the waiters off: whoever does it answers them. */
+  takeWaiters(): Planned[] {
+    dismiss(this.#patience);
+    this.#patience = undefined;
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter.upstream = undefined;
+    return waiters;
+  }
+
+  leave(client: Planned): void {
+    this.waiters = this.waiters.filter((waiter) => waiter !== client);
+    if (this.state === "passing") this.giveUp();
+  }
+
+  /** Nobody needs the answer. */
+  giveUp(): void {
+    if (this.exchange.isOver) return;
+    this.exchange.plan.services.events?.downstreamFailed(
+      this.exchange,
+      fail("downstream_closed", "nobody waits"),
+    );
+  }
+
+  /** Where it stands from now on; who is alone, or over, is joined by nobody. */
+  enter(state: FetchState): void {
+    this.state = state;
+    if (state !== "sharing") this.#shut();
+  }
+
+  #shut(): void {
+    this.onClosed?.();
+    this.onClosed = undefined;
+  }
+
+  // ── what the exchange reports ──
+
+  /** Phase `answer` of the exchange: a response head, or a failure. */
+  answered(): void {
+    this.order.settle(this);
+    if (this.exchange.plan.isEnd || this.exchange.failure !== undefined) this.#finished();
+  }
+
+  sendInterim(_exchange: Exchange, status: number, lines: string): void {
+    const [first] = this.waiters;
+    first?.downstream.sendInterim(first, status, lines);
+  }
+
+  sendBody(_exchange: Exchange, bytes: Buffer): boolean {
+    if (this.state === "sharing") return this.fill?.body?.take(bytes) ?? true;
+    const [client] = this.waiters;
+    if (this.state === "passing" && client !== undefined) {
+      this.exchange.plan.services.events?.responseBody(client, bytes);
+      return (client.upstream as Passing | undefined)?.isPaused !== true;
+    }
+    return true;
+  }
+
+  sendEnd(_exchange: Exchange, trailers: string): void {
+    const [client] = this.waiters;
+    if (this.state === "sharing") this.fill?.body?.end();
+    else if (this.state === "passing" && client !== undefined) {
+      this.waiters = [];
+      client.upstream = undefined;
+      this.exchange.plan.services.events?.responseEnd(client, trailers);
+    }
+    this.#finished();
+  }
+
+  /** The endpoint broke off in the middle of the body, or we did. */
+  abort(exchange: Exchange): void {
+    const detail = exchange.failure?.code ?? "cut";
+    const waiters = this.takeWaiters();
+    const wasPassing = this.state === "passing";
+    if (this.state === "sharing") this.fill?.body?.fail(detail);
+    this.enter("over");
+    const failure = exchange.failure ?? fail("upstream_cut", detail);
+    for (const waiter of waiters) {
+      if (wasPassing) waiter.plan.services.events?.upstreamFailed(waiter, failure);
+      else {
+        waiter.failure = failure;
+        waiter.plan.services.resume(waiter, "answer");
+      }
+    }
+  }
+
+  #finished(): void {
+    this.enter("over");
+    this.exchange.isResponseComplete = true;
+    this.exchange.plan.services.events?.responseSent(this.exchange);
+  }
+
+  sendHead(): boolean {
+    return true; // phase `answer` calls `answered` instead
+  }
+
+  sendSwitch(): void {
+    // no request that switches protocols comes here
+  }
+
+  pauseRequest(): void {
+    // there is no request body
+  }
+
+  resumeRequest(): void {
+    // likewise
+  }
+}
+
+/** Fields that choose a part or a condition: the store wants the whole (RFC 9111 §3). */
+const SELECTING = ["range", "if-range", "if-none-match", "if-modified-since"] as const;
+
+/** The same request, with nobody behind it. */
+function innerOf(client: Planned, fetch: Fetch): Planned {
+  const inner = new Exchange<Plan>(fetch) as Planned;
+  const plan = new Plan(client.plan.services);
+  plan.route = client.plan.route as Route;
+  plan.fetch = fetch;
+  inner.plan = plan;
+  inner.method = client.method;
+  inner.rawTarget = client.rawTarget;
+  inner.isHttp10 = client.isHttp10;
+  inner.isHttp2 = client.isHttp2;
+  inner.requestFields = fieldsToSend(client, fetch);
+  inner.requestBodyKind = BODY_NONE;
+  inner.clientIp = client.clientIp;
+  inner.host = client.host;
+  inner.authority = client.authority;
+  inner.path = client.path;
+  inner.query = client.query;
+  inner.isTargetAbsolute = client.isTargetAbsolute;
+  inner.isPathAsSent = client.isPathAsSent;
+  inner.idLines = client.idLines;
+  if (client.idLines === "") inner.adoptRequestId(client.requestId);
+  inner.isRequestComplete = true;
+  inner.acceptedAtMs = clock.nowMs;
+  inner.startedAtMs = clock.nowMs;
+  inner.deadlineMs = client.deadlineMs;
+  return inner;
+}
+
+function fieldsToSend(client: Planned, { asked, order: { stale } }: Fetch): Fields {
+  const fields = asked.view();
+  for (const name of SELECTING) fields.drop(name);
+  const { vary } = ((client.plan.route as Route).cache as CacheRules).policy;
+  const encoding = encodingToSend(asked, vary);
+  if (encoding !== undefined) {
+    fields.drop("accept-encoding");
+    if (encoding !== "") fields.add("Accept-Encoding", encoding);
+  }
+  if (stale !== undefined) fields.added += validationLines(stale.fields, Date.now());
+  return fields;
+}

@@ -1,0 +1,64 @@
+/**
+ * Fetches: what this worker is fetching for the cache now, by key, and which keys were not worth waiting for lately.
+ *
+ * why    requests for one cold object become one request to the endpoint; but those for something that turned out to be
+ *        private must not queue behind each other ever again
+ * bound  the fetches under way are as many as their waiters and refreshes; at most MAX_UNSHARED keys are remembered, each
+ *        for UNSHARED_MS
+ */
+/** So long nobody waits for others on a key whose answer could not be shared. */
+const UNSHARED_MS = 10_000;
+const MAX_UNSHARED = 10_000;
+
+/** A fetch, as far as the table cares. */
+export interface Joinable {
+  readonly order: { readonly key: string };
+  /** Others may join. */
+  readonly isOpen: boolean;
+  /** Called once, when nobody can join any more. */
+  onClosed: (() => void) | undefined;
+}
+
+export class Fetches<F extends Joinable> {
+  readonly #open = new Map<string, F>();
+  /** When each may be waited for again. */
+  readonly #unshared = new Map<string, number>();
+
+  /** The fetch that a request for this key may join. */
+  find(key: string): F | undefined {
+    const fetch = this.#open.get(key);
+    return fetch?.isOpen === true ? fetch : undefined;
+  }
+
+  /** A fetch that others may join from now on; one that was there is left to those who wait for it. */
+  add(fetch: F): void {
+    const { key } = fetch.order;
+    this.#open.set(key, fetch);
+    fetch.onClosed = () => {
+      if (this.#open.get(key) === fetch) this.#open.delete(key);
+    };
+  }
+
+  isUnshared(key: string, nowMs: number): boolean {
+    const untilMs = this.#unshared.get(key);
+    if (untilMs === undefined) return false;
+    if (nowMs < untilMs) return true;
+    this.#unshared.delete(key);
+    return false;
+  }
+
+  /** The answer was one client's alone. */
+  noteUnshared(key: string, nowMs: number): void {
+    this.#unshared.delete(key);
+    this.#unshared.set(key, nowMs + UNSHARED_MS);
+    if (this.#unshared.size <= MAX_UNSHARED) return;
+    for (const oldest of this.#unshared.keys()) {
+      this.#unshared.delete(oldest);
+      return;
+    }
+  }
+
+  noteShared(key: string): void {
+    if (this.#unshared.size > 0) this.#unshared.delete(key);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Lookup: can the cache answer? If not, is the answer on its way already, or who fetches it?
+ *
+ * out    answer: from the store · wait: for a fetch, or for a disk · choose: the cache has nothing to do with this one
+ * rule   whatever is not sure goes to an endpoint: a store that is full, slow or broken costs hits, never answers
+ * cost   a hit of a small response is decided here without waiting, copying or allocating more than its note
+ * spec   RFC 9111 §4
+ */
+import { requestDirectives } from "../cache/directives.ts";
+import { urlOfKey } from "../cache/key.ts";
+import { judgeReuse } from "../cache/reuse.ts";
+import type { CacheStore, Cold } from "../cache/store.ts";
+import { type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
+import { languageVariantKey, variantKey } from "../cache/vary.ts";
+import { fail } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
+import { clock } from "../transport/clock.ts";
+import { countRefresh } from "./cache-counters.ts";
+import { CacheNote } from "./cache-note.ts";
+import { isPurge, purge } from "./cache-purge.ts";
+import { bypassOf, isAuthorized, keyOf } from "./cache-rules.ts";
+import { Fetch } from "./fetch.ts";
+import { MAX_ROUNDS, requeue, serveShared, settle } from "./fetch-answer.ts";
+import { type NextOf, WAIT } from "./phases.table.ts";
+import type { CacheRules, Planned, Route } from "./plan.ts";
+import { later, serveStored, wallOf } from "./serve-stored.ts";
+
+type Next = NextOf<"lookup">;
+
+/** What a look needs all along. */
+interface Look {
+  readonly exchange: Planned;
+  readonly store: CacheStore;
+  readonly rules: CacheRules;
+  readonly note: CacheNote;
+}
+
+const RANGE = fieldIdOf("range");
+/** Somebody refreshes it: nobody else does for so long. */
+const REFRESH_MS = 30_000;
+
+export function lookup(exchange: Planned): Next {
+  const { plan } = exchange;
+  const { cache: rules } = plan.route as Route;
+  const store = plan.services.cache;
+  if (isPurge(exchange)) return purge(exchange);
+  if (store === undefined || rules === undefined) return "choose";
+  let note = plan.cache;
+  if (note === undefined) {
+    note = new CacheNote(rules.policy.status);
+    plan.cache = note;
+    const bypass = bypassOf(exchange, rules);
+    if (bypass !== undefined) {
+      note.bypass(bypass);
+      return "choose";
+    }
+    note.key = keyOf(exchange, rules);
+    note.directives = requestDirectives(exchange.requestFields, rules.policy.heedsClient);
+  }
+  return see({ exchange, store, rules, note }, store.find(note.key, wallOf(exchange)));
+}
+
+function see(look: Look, found: StoredResponse | Cold | undefined): Next {
+  if (found === undefined) return absent(look, undefined);
+  const { exchange, store } = look;
+  if ("isCold" in found) return later(exchange, store.read(found), (stored) => see(look, stored));
+  return (found.facts.flags & VARY_INDEX) === 0 ? use(look, found) : seeVariant(look, found);
+}
+
+/** At the URL's key stands what tells its variants apart (RFC 9111 §4.1). */
+function seeVariant(look: Look, { fields }: StoredResponse): Next {
+  const { exchange, store, rules, note } = look;
+  const { vary } = rules.policy;
+  const nowMs = wallOf(exchange);
+  note.variant = variantKey(note.key, fields, exchange.requestFields, vary);
+  const found = store.find(note.variant, nowMs);
+  if (found !== undefined) return isIndex(found) ? absent(look, undefined) : see(look, found);
+  const other = languageVariantKey(note.key, fields, exchange.requestFields, vary);
+  return see(look, other === undefined ? undefined : store.find(other, nowMs));
+}
+
+function isIndex(found: StoredResponse | Cold): boolean {
+  return !("isCold" in found) && (found.facts.flags & VARY_INDEX) !== 0;
+}
+
+/** Something is stored: may it answer? */
+function use(look: Look, stored: StoredResponse): Next {
+  const { exchange, store, note } = look;
+  const nowMs = wallOf(exchange);
+  const state = store.board.stateOf(stored.facts, urlOfKey(note.key));
+  const verdict = judgeReuse(
+    { method: exchange.method, isAuthorized: isAuthorized(exchange), directives: note.directives },
+    stored,
+    state,
+    nowMs,
+  );
+  note.rule = verdict.rule;
+  note.mayServeOnError = verdict.mayServeOnError;
+  if (verdict.use === "validate") return absent(look, stored);
+  if (verdict.use === "miss") return absent(look, undefined);
+  if (verdict.use === "stale_refresh" && store.claimRefresh(stored.key, nowMs, REFRESH_MS)) {
+    refresh(look, stored);
+  }
+  note.hits(stored, verdict.rule, verdict.ttlSec, nowMs);
+  return serveStored(exchange, store, stored, () => absent(look, undefined));
+}
+
+/** The client has its answer; what is stored is asked for anew behind its back (RFC 5861 §3). */
+function refresh({ exchange, store, rules, note }: Look, stale: StoredResponse): void {
+  const { fetches } = exchange.plan.services;
+  const { key: primary, directives } = note;
+  const order = { key: stale.key, primary, stale, mayShare: true, isBackground: true, settle };
+  const fetch = new Fetch(exchange, order, store, directives);
+  if (rules.policy.coalesceMs > 0) fetches.add(fetch);
+  countRefresh(exchange);
+  fetch.start();
+}
+
+/** Nothing can answer now: who asks the endpoint? */
+function absent(look: Look, stale: StoredResponse | undefined): Next {
+  const { exchange, store, rules, note } = look;
+  if (note.directives.onlyIfCached) {
+    exchange.failure = fail("not_cached");
+    return "answer";
+  }
+  note.forwards(stale !== undefined ? "stale" : note.variant === "" ? "uri-miss" : "vary-miss");
+  // a part, or a head alone, cannot be stored for others
+  const isPart = exchange.method === "HEAD" || exchange.requestFields.has(RANGE);
+  if (note.rounds > MAX_ROUNDS || (isPart && stale === undefined)) return "choose";
+  const { fetches } = exchange.plan.services;
+  const key = note.place;
+  const mayShare =
+    rules.policy.coalesceMs > 0 && !note.directives.noStore && !fetches.isUnshared(key, clock.nowMs);
+  const underWay = mayShare ? (fetches.find(key) as Fetch | undefined) : undefined;
+  if (underWay !== undefined) return join(look, underWay);
+  const order = { key, primary: note.key, stale, mayShare, isBackground: false, settle };
+  const fetch = new Fetch(exchange, order, store, note.directives);
+  if (mayShare) fetches.add(fetch);
+  fetch.add(exchange);
+  fetch.start();
+  return WAIT;
+}
+
+/** Somebody asks for the same already. */
+function join({ exchange, rules, note }: Look, fetch: Fetch): Next {
+  if (fetch.state === "sharing") {
+    if (serveShared(exchange, fetch, false)) return WAIT;
+    note.rounds = MAX_ROUNDS + 1;
+    return "choose";
+  }
+  fetch.add(exchange);
+  fetch.limitPatience(rules.policy.coalesceMs, requeue);
+  return WAIT;
+}

@@ -1,0 +1,56 @@
+/**
+ * Serve stored: hands a stored response to an exchange, also when its body or the response itself has to be read first.
+ */
+import type { CacheStore } from "../cache/store.ts";
+import type { StoredResponse } from "../cache/stored.ts";
+import { clock, readClock } from "../transport/clock.ts";
+import { FileSource } from "./file-source.ts";
+import { type NextOf, WAIT } from "./phases.table.ts";
+import type { Planned } from "./plan.ts";
+import { answerStored } from "./stored-answer.ts";
+
+type Next = NextOf<"lookup">;
+
+/** Milliseconds since the epoch, as of this event. */
+export function wallOf({ plan }: Planned): number {
+  return plan.services.epochMs + clock.nowMs;
+}
+
+/** in  `gone`: what to do when its body is not in the store any more */
+export function serveStored(
+  exchange: Planned,
+  store: CacheStore,
+  stored: StoredResponse,
+  gone: () => Next,
+): Next {
+  if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
+  if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
+  return later(exchange, store.open(stored.file), (reader) => {
+    if (reader === undefined) {
+      store.remove(stored.key);
+      return gone();
+    }
+    answerStored(exchange, stored, new FileSource(reader), wallOf(exchange));
+    return "answer";
+  });
+}
+
+/** Goes on when the store has answered; what goes wrong there is a miss, not a failure. */
+export function later<T>(
+  exchange: Planned,
+  answer: Promise<T | undefined>,
+  act: (it: T | undefined) => Next,
+): typeof WAIT {
+  const { services } = exchange.plan;
+  const goOn = (it: T | undefined) => {
+    readClock();
+    if (exchange.isOver) return;
+    const next = act(it);
+    if (next !== WAIT) services.resume(exchange, next);
+  };
+  answer.then(goOn, (defect: unknown) => {
+    services.report(`cache: ${String(defect)}`);
+    goOn(undefined);
+  });
+  return WAIT;
+}

@@ -1,0 +1,137 @@
+/**
+ * Stored answer: a stored response, or the part of it that a request asks for, becomes the answer of an exchange.
+ *
+ * why    one way for all whom the cache answers: at once, after a validation, or while the body still arrives
+ * rule   what is stored is shared: an answer whose fields will be changed on the way gets marks of its own
+ * spec   RFC 9111 §4, §4.3.2; RFC 9110 §13.2, §14.2, §15.3.7, §15.4.5
+ */
+import type { StoredResponse } from "../cache/stored.ts";
+import { isNotModified, notModifiedLines, rangeOf } from "../cache/validate.ts";
+import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
+import { fail } from "../core/failure.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import { type Fields, fieldsOfLines } from "../core/fields.ts";
+import type { ByteRange } from "../protocol/range.ts";
+import { reasonOf } from "../protocol/reasons.table.ts";
+import { BodyFlow } from "./body-flow.ts";
+import type { FileRefusal } from "./files.ts";
+import type { BodySource } from "./growing-body.ts";
+import type { Planned, Route } from "./plan.ts";
+
+const NOT_MODIFIED = 304;
+const PARTIAL_CONTENT = 206;
+const OK = 200;
+/** What makes anything else of a 200. */
+const SELECTING = fieldMask("if-none-match", "if-modified-since", "range");
+const RANGE = fieldIdOf("range");
+
+/** Fields of 304 answers, made once for each stored response that is asked for so. */
+const NOT_MODIFIED_FIELDS = new WeakMap<StoredResponse, Fields>();
+
+/**
+ * Sets all that phase `answer` needs; a body that is not small follows from phase `relay`.
+ * in     `source`: the body when it is not with the response; its `bodyLength` is LENGTH_UNKNOWN if nobody told
+ * out    false when the body is needed and is not here: call again with it
+ */
+export function answerStored(
+  exchange: Planned,
+  stored: StoredResponse,
+  source: BodySource | undefined,
+  nowMs: number,
+): boolean {
+  const { requestFields } = exchange;
+  exchange.status = stored.facts.status;
+  exchange.reason = stored.reason;
+  exchange.isHttp10Response = false;
+  if (exchange.status === OK && (requestFields.low & SELECTING.low) !== 0) {
+    if (isNotModified(stored, requestFields, nowMs)) {
+      source?.leave();
+      answerNotModified(exchange, stored);
+      return true;
+    }
+    const isRange = requestFields.has(RANGE) && exchange.method === "GET" && stored.bodyLength >= 0;
+    const range = isRange ? rangeOf(stored, requestFields, nowMs) : "whole";
+    if (range !== "whole") return answerRange(exchange, stored, source, range);
+  }
+  exchange.responseFields = fieldsFor(exchange, stored.fields);
+  return setBody(exchange, stored, source, 0, stored.bodyLength);
+}
+
+function answerNotModified(exchange: Planned, stored: StoredResponse): void {
+  let fields = NOT_MODIFIED_FIELDS.get(stored);
+  if (fields === undefined) {
+    fields = fieldsOfLines(notModifiedLines(stored.fields));
+    NOT_MODIFIED_FIELDS.set(stored, fields);
+  }
+  exchange.status = NOT_MODIFIED;
+  exchange.reason = reasonOf(NOT_MODIFIED);
+  exchange.responseFields = fieldsFor(exchange, fields);
+  exchange.responseBodyKind = BODY_NONE;
+  exchange.responseBodyLength = LENGTH_UNKNOWN;
+  exchange.plan.isEnd = true;
+}
+
+function answerRange(
+  exchange: Planned,
+  stored: StoredResponse,
+  source: BodySource | undefined,
+  range: ByteRange | "unsatisfiable",
+): boolean {
+  const { bodyLength } = stored;
+  if (range === "unsatisfiable") {
+    source?.leave();
+    const refusal: FileRefusal = {
+      ...fail("range_unsatisfiable"),
+      lines: `Content-Range: bytes */${bodyLength}\r\n`,
+    };
+    exchange.failure = refusal;
+    return true;
+  }
+  const { first, last } = range;
+  exchange.status = PARTIAL_CONTENT;
+  exchange.reason = reasonOf(PARTIAL_CONTENT);
+  exchange.responseFields = fieldsFor(exchange, stored.fields);
+  exchange.sentAdded = `Content-Range: bytes ${first}-${last}/${bodyLength}\r\n`;
+  return setBody(exchange, stored, source, first, last + 1);
+}
+
+/** `[from, end)` of the body, or no body where the request wants none; `end` -1 = nobody knows yet. */
+// biome-ignore lint/complexity/useMaxParams: the part of a body, and whose
+function setBody(
+  exchange: Planned,
+  stored: StoredResponse,
+  source: BodySource | undefined,
+  from: number,
+  end: number,
+): boolean {
+  const { plan } = exchange;
+  const length = end < 0 ? LENGTH_UNKNOWN : end - from;
+  exchange.responseBodyLength = length;
+  const isEmpty = exchange.method === "HEAD" || length === 0 || hasNoBody(exchange.status);
+  exchange.responseBodyKind = isEmpty ? BODY_NONE : kindOf(length);
+  plan.isEnd = isEmpty || stored.body !== undefined;
+  if (isEmpty) source?.leave();
+  else if (stored.body !== undefined) {
+    exchange.first = stored.body;
+    exchange.firstStart = from;
+    exchange.firstEnd = end;
+  } else if (source === undefined) return false;
+  else startFlow(exchange, source, from, end);
+  return true;
+}
+
+function startFlow(exchange: Planned, source: BodySource, from: number, end: number): void {
+  const flow = new BodyFlow(exchange, source, from, end < 0 ? Number.POSITIVE_INFINITY : end);
+  source.join(flow);
+  exchange.upstream = flow;
+  exchange.plan.flow = flow;
+}
+
+const kindOf = (length: number): BodyKind => (length === LENGTH_UNKNOWN ? BODY_STREAM : BODY_LENGTH);
+const hasNoBody = (status: number) => status === 204 || status === 304;
+
+/** Edits and compression change fields: they get marks of their own over the same bytes. */
+function fieldsFor({ plan }: Planned, fields: Fields): Fields {
+  const { responseEdits, compress } = plan.route as Route;
+  return responseEdits === undefined && compress === undefined ? fields : fields.view();
+}
