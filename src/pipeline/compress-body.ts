@@ -43,6 +43,8 @@ export class CompressedBody implements Coder, Flushable {
   #isBlocked = false;
   #isTurnAwaited = false;
   #isFlushAwaited = false;
+  /** Something of the body is encoded: until then, whatever comes first leaves at once. */
+  #isBegun = false;
   /** The encoder keeps bytes. */
   #isDirty = false;
   #isOver = false;
@@ -66,6 +68,7 @@ export class CompressedBody implements Coder, Flushable {
     if (first === undefined) return;
     const bytes = first.subarray(firstStart, firstEnd);
     const slice = bytes.subarray(0, SLICE_BYTES);
+    this.#isBegun = true;
     this.#exchange.first = this.#encoder.encode(slice, FLUSH);
     this.#exchange.firstStart = 0;
     this.#exchange.firstEnd = this.#exchange.first.length;
@@ -74,13 +77,13 @@ export class CompressedBody implements Coder, Flushable {
   }
 
   take(bytes: Buffer): void {
-    if (this.#isOver) return;
+    if (this.#isOver || bytes.length === 0) return;
     const isOwn = !this.#isShared;
     if (this.#pieces.length > 0 || bytes.length > SLICE_BYTES) {
       this.#keep(bytes, 0, isOwn);
       return;
     }
-    this.#encode(bytes, this.#isLive ? FLUSH : MORE);
+    this.#encode(bytes, this.#isLive || !this.#isBegun ? FLUSH : MORE);
     if (isOwn) giveBack(bytes);
     if (this.#isBlocked) this.#exchange.upstream?.pauseResponse();
   }
@@ -170,6 +173,7 @@ export class CompressedBody implements Coder, Flushable {
       this.#fail(defect);
       return false;
     }
+    this.#isBegun = true;
     this.#isDirty = mode === MORE;
     if (this.#isDirty && !this.#isFlushAwaited) {
       this.#isFlushAwaited = true;
