@@ -29,6 +29,8 @@ const ROWS = {
   validated:                 ["RFC 9111 §4.3.3",  "the endpoint says that what is stored still holds"],
   stale_if_error:            ["RFC 5861 §4",      "it is stale, and answers because the endpoint fails"],
 
+  min_uses:                  ["cache.minUses",    "it has not been asked for often enough to be stored"],
+
   // why the cache is not asked (cache-rules.ts)
   bypass_method:             ["RFC 9111 §2",      "the cache answers GET and HEAD only"],
   bypass_body:               ["RFC 9110 §9.3.1",  "the request has a body, which is not part of the key"],

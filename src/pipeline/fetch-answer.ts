@@ -39,13 +39,22 @@ export function settle(fetch: Fetch): void {
   else if (stale !== undefined && isErrorStatus(fetch) && replace(fetch, stale)) dropAnswer(exchange);
   else {
     const kept = judge(fetch);
-    if (kept.verdict.isStorable) share(fetch, kept);
-    else pass(fetch, kept.verdict.rule);
+    if (!kept.verdict.isStorable) pass(fetch, kept.verdict.rule);
+    else if (isRare(fetch)) pass(fetch, "min_uses");
+    else share(fetch, kept);
   }
 }
 
 const noteOf = ({ plan }: Planned) => plan.cache as CacheNote;
 const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
+
+/** One that has been stored before is worth it, whatever its uses. */
+function isRare({ exchange, order }: Fetch): boolean {
+  const { minUses } = rulesOf(exchange).policy;
+  return (
+    minUses > 1 && order.stale === undefined && exchange.plan.services.fetches.countUse(order.key) < minUses
+  );
+}
 
 // ── the endpoint fails ──
 
@@ -160,7 +169,7 @@ function pass(fetch: Fetch, rule: RuleCode): void {
   const [client, ...others] = fetch.takeWaiters();
   countRefused(inner, rule);
   fetch.enter("passing");
-  inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  if (rule !== "min_uses") inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
   if (client === undefined) fetch.giveUp();
   else passTo(client, fetch, rule);
   for (const other of others) {

@@ -185,13 +185,21 @@ export class Fetch implements Downstream {
   }
 
   sendBody(_exchange: Exchange, bytes: Buffer): boolean {
-    if (this.state === "sharing") return this.fill?.body?.take(bytes) ?? true;
+    if (this.state === "sharing") return this.#share(bytes);
     const [client] = this.waiters;
     if (this.state === "passing" && client !== undefined) {
       this.exchange.plan.services.events?.responseBody(client, bytes);
       return (client.upstream as Passing | undefined)?.isPaused !== true;
     }
     return true;
+  }
+
+  #share(bytes: Buffer): boolean {
+    const body = this.fill?.body;
+    if (body === undefined) return true;
+    const isOpen = body.take(bytes);
+    if (!body.isKept && !body.hasReaders) this.giveUp();
+    return isOpen;
   }
 
   sendEnd(_exchange: Exchange, trailers: string): void {

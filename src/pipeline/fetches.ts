@@ -4,11 +4,13 @@
  * why    requests for one cold object become one request to the endpoint; but those for something that turned out to be
  *        private must not queue behind each other ever again
  * bound  the fetches under way are as many as their waiters and refreshes; at most MAX_UNSHARED keys are remembered, each
- *        for UNSHARED_MS
+ *        for UNSHARED_MS, and the uses of MAX_COUNTED
  */
 /** So long nobody waits for others on a key whose answer could not be shared. */
 const UNSHARED_MS = 10_000;
 const MAX_UNSHARED = 10_000;
+/** Keys whose uses are counted; whoever has not been asked for longest is forgotten. */
+const MAX_COUNTED = 20_000;
 
 /** A fetch, as far as the table cares. */
 export interface Joinable {
@@ -23,6 +25,7 @@ export class Fetches<F extends Joinable> {
   readonly #open = new Map<string, F>();
   /** When each may be waited for again. */
   readonly #unshared = new Map<string, number>();
+  readonly #uses = new Map<string, number>();
 
   /** The fetch that a request for this key may join. */
   find(key: string): F | undefined {
@@ -51,14 +54,27 @@ export class Fetches<F extends Joinable> {
   noteUnshared(key: string, nowMs: number): void {
     this.#unshared.delete(key);
     this.#unshared.set(key, nowMs + UNSHARED_MS);
-    if (this.#unshared.size <= MAX_UNSHARED) return;
-    for (const oldest of this.#unshared.keys()) {
-      this.#unshared.delete(oldest);
-      return;
-    }
+    forgetOldest(this.#unshared, MAX_UNSHARED);
+  }
+
+  /** Counts a request that the store could not answer. out  how often, this time included */
+  countUse(key: string): number {
+    const uses = (this.#uses.get(key) ?? 0) + 1;
+    this.#uses.delete(key);
+    this.#uses.set(key, uses);
+    forgetOldest(this.#uses, MAX_COUNTED);
+    return uses;
   }
 
   noteShared(key: string): void {
     if (this.#unshared.size > 0) this.#unshared.delete(key);
+  }
+}
+
+function forgetOldest(map: Map<string, number>, limit: number): void {
+  if (map.size <= limit) return;
+  for (const oldest of map.keys()) {
+    map.delete(oldest);
+    return;
   }
 }

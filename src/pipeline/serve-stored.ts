@@ -25,7 +25,11 @@ export function serveStored(
 ): Next {
   if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
   if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
-  return later(exchange, store.open(stored.file), (reader) => {
+  const opened = store.open(stored.file).then((reader) => {
+    if (exchange.isOver) reader?.close(); // the client has left meanwhile
+    return reader;
+  });
+  return later(exchange, opened, (reader) => {
     if (reader === undefined) {
       store.remove(stored.key);
       return gone();
