@@ -234,6 +234,40 @@ test("a reader that does not read does not hold up those that do", async () => {
   expect(origin.count("/large")).toBe(1);
 });
 
+/** Answers without an end that anybody told, a piece every few milliseconds. */
+const endless: Script = (_request, connection) => {
+  connection.write(`HTTP/1.1 200 OK\r\n${FRESH}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  const piece = `10000\r\n${"x".repeat(1 << 16)}\r\n`;
+  const timer = setInterval(() => {
+    if (connection.isClosed) clearInterval(timer);
+    else if (connection.queuedBytes < MIB) connection.write(piece);
+  }, 2);
+  return undefined;
+};
+
+test("a body that is too large to be kept is not fetched on when nobody reads it", async () => {
+  const closed: OriginConnection[] = [];
+  const script: Script = (request, connection) => {
+    closed.push(connection);
+    return endless(request, connection);
+  };
+  const { port } = await start(script, "enabled: true, maxSize: 1MiB");
+  const client = await stage.client(port);
+  await client.send(get("/endless"));
+  await client.until(() => client.length > 3 * MIB, 10_000);
+  client.reset();
+  await eventually(() => closed[0]?.isClosed === true, 5000, "the endpoint's connection to end");
+});
+
+test("who asks while another one reads what is too large to be kept gets an answer from its beginning", async () => {
+  const { port } = await start(endless, "enabled: true, maxSize: 1MiB");
+  const [first] = await crowd(port, () => get("/endless"), 1);
+  await first?.until(() => first.length > 3 * MIB, 10_000);
+  const [second] = await crowd(port, () => get("/endless"), 1);
+  await second?.until(() => second.length > 3 * MIB, 10_000);
+  expect(second?.text.slice(0, 15)).toBe("HTTP/1.1 200 OK");
+});
+
 test("a fetch that stays silent is waited for as long as `coalesce` says, then everybody asks for the own answer", async () => {
   let asked = 0;
   const script: Script = () => (++asked === 1 ? undefined : response("well", [FRESH]));

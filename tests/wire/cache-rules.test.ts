@@ -64,9 +64,9 @@ const HITS: readonly (readonly [title: string, fields: readonly string[], reques
   ["max-age=0 from the client (§5.2.1.1)",                    [FRESH], ["Cache-Control: max-age=0"], false],
   ["min-fresh that it has not (§5.2.1.3)",                    [FRESH], ["Cache-Control: min-fresh=100"], false],
   ["min-fresh that it has (§5.2.1.3)",                        [FRESH], ["Cache-Control: min-fresh=10"], true],
-  ["max-stale for one that is just stale (§5.2.1.2)",         [FRESH, "Age: 65"], ["Cache-Control: max-stale=60"], true],
-  ["max-stale for one that is too stale (§5.2.1.2)",          [FRESH, "Age: 165"], ["Cache-Control: max-stale=60"], false],
-  ["max-stale against must-revalidate (§5.2.2.2)",            ["Cache-Control: max-age=60, must-revalidate", "Age: 65"], ["Cache-Control: max-stale=60"], false],
+  ["max-stale for one that is just stale (§5.2.1.2)",         [FRESH, "Age: 65", 'ETag: "a"'], ["Cache-Control: max-stale=60"], true],
+  ["max-stale for one that is too stale (§5.2.1.2)",          [FRESH, "Age: 165", 'ETag: "a"'], ["Cache-Control: max-stale=60"], false],
+  ["max-stale against must-revalidate (§5.2.2.2)",            ["Cache-Control: max-age=60, must-revalidate", "Age: 65", 'ETag: "a"'], ["Cache-Control: max-stale=60"], false],
   ["only-if-cached for one that is there (§5.2.1.7)",         [FRESH], ["Cache-Control: only-if-cached"], true],
 ];
 
