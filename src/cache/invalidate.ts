@@ -57,7 +57,7 @@ function resolve(
   { path, query, keyUrl }: UnsafeExchange,
   origin: string,
 ): string | undefined {
-  const base = `${origin}${path === "*" ? "/" : path}${query === "" ? "" : `?${query}`}`;
+  const base = `${origin}${path}${query === "" ? "" : `?${query}`}`;
   if (!URL.canParse(reference, base)) return undefined;
   const url = new URL(reference, base);
   // WHATWG reads the base's host as it reads the reference's, so the two are compared in one form
