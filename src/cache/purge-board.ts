@@ -100,6 +100,11 @@ export class SharedPurgeBoard implements PurgeBoard {
     return Atomics.add(this.#words, CLOCK, 1) + 1;
   }
 
+  /** No clock up to this one is given any more: after a crash, responses may bear marks that no snapshot has seen. */
+  skipTo(clock: number): void {
+    this.#raise(CLOCK, clock);
+  }
+
   /** The purge with that clock: again after a restart, it does what it did. */
   purgeAt(scope: PurgeScope, isSoft: boolean, clock: number): void {
     this.#raise(CLOCK, clock);
