@@ -77,16 +77,3 @@ export type RuleCode = keyof typeof ROWS;
 export const ruleSource = (code: RuleCode): string => ROWS[code][0];
 /** What it says, as half a sentence. */
 export const ruleText = (code: RuleCode): string => ROWS[code][1];
-
-export interface RuleText {
-  readonly code: RuleCode;
-  /** The text that says so: a section of an RFC, or a key of the configuration. */
-  readonly section: string;
-  readonly meaning: string;
-}
-
-/** For people. */
-export function ruleText(code: RuleCode): RuleText {
-  const [section, meaning] = ROWS[code];
-  return { code, section, meaning };
-}
