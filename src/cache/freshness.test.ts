@@ -62,6 +62,7 @@ const initial: [rule: string, lines: string[], delayMs: number, ageMs: number][]
   ["no Date", ["Age: 5"], 0, 5000],
   ["a Date that is none", ["Date: foo", "Age: 5"], 0, 5000],
   ["of two Dates the older", [`Date: ${at(-5)}`, `Date: ${at(-50)}`], 0, 50_000],
+  ["of two Dates the older, in the other order", [`Date: ${at(-50)}`, `Date: ${at(-5)}`], 0, 50_000],
   ["a clock that was set back during the exchange", [`Date: ${at(0)}`], -5000, 0],
 ];
 
@@ -131,6 +132,12 @@ const stated: [rule: string, lines: string[], lifetimeSec: number | undefined, c
     ["Expires with an hour of one digit", ["Expires: Thu, 18 Aug 2050 2:01:18 GMT"], 0, "expires"],
     ["Expires with a year of two digits", ["Expires: Thu, 18 Aug 50 02:01:18 GMT"], 0, "expires"],
     ["of two Expires the earlier", [`Expires: ${at(60)}`, `Expires: ${at(30)}`], 30, "expires"],
+    [
+      "of two Expires the earlier, in the other order",
+      [`Expires: ${at(30)}`, `Expires: ${at(60)}`],
+      30,
+      "expires",
+    ],
     ["of two Expires one that is none", [`Expires: ${at(60)}`, "Expires: 0"], 0, "expires"],
     ["farther than 2^31 s", ["Expires: Sun, 21 Nov 2286 04:46:39 GMT"], MAX_DELTA_SEC, "expires"],
     // targeted fields (RFC 9213 §2.2)

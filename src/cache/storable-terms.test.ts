@@ -279,6 +279,7 @@ const flags: [rule: string, told: Told, flags: number][] = [
   ["public", { came: ["Cache-Control: max-age=60, public"] }, EXPLICIT | SHAREABLE],
   ["immutable (RFC 8246)", { came: ["Cache-Control: max-age=60, immutable"] }, EXPLICIT | IMMUTABLE],
   ["no-transform", { came: ["Cache-Control: max-age=60, no-transform"] }, EXPLICIT | NO_TRANSFORM],
+  ["no-transform for us", { came: ["CDN-Cache-Control: max-age=60, no-transform"] }, EXPLICIT | NO_TRANSFORM],
   [
     "no-transform is not taken back by a targeted field",
     { came: ["Cache-Control: no-transform", "CDN-Cache-Control: max-age=60"] },

@@ -197,8 +197,7 @@ class Reader {
   /** At most 15 digits, or 12 before the point and 3 behind it (RFC 9651 §4.2.4). */
   #number(): { readonly kind: "integer" | "decimal"; readonly value: number } | undefined {
     const text = this.take(NUMBER);
-    // "1." is no integer with something behind it
-    if (text === undefined || this.#text[this.#at] === ".") return undefined;
+    if (text === undefined) return undefined;
     const digits = text.startsWith("-") ? text.slice(1) : text;
     const point = digits.indexOf(".");
     if (point === -1) return digits.length > 15 ? undefined : { kind: "integer", value: Number(text) };
