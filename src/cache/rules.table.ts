@@ -58,7 +58,7 @@ const ROWS = {
   request_body:              ["RFC 9111 §2",      "the request has a body, which is not part of the key"],
   authorization:             ["RFC 9111 §3.5",    "the request says who its user is, and nothing says that others may see the answer"],
   set_cookie:                ["RFC 9111 §7.3",    "the response sets a cookie: it may be one user's"],
-  vary_star:                 ["RFC 9111 §4.1",    "Vary: * depends on more than the request"],
+  vary_star:                 ["RFC 9111 §4.1",    "it depends on what no request shows: Vary: *, the client's address, or more fields than can be compared"],
   type_mismatch:             ["RFC 9111 §7.2",    "its type does not fit the end of its path: it may be another page than its name says"],
   part_unknown:              ["RFC 9111 §3.3",    "it is a part, and does not say of what in a way that can be kept"],
   too_many_tags:             ["cache purge",      "it has more tags or groups, or longer ones, than are kept: a purge could miss it"],

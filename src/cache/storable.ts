@@ -35,6 +35,7 @@ import {
   SHAREABLE,
 } from "./stored.ts";
 import { groupsOf, tagsOf } from "./tags.ts";
+import { varyNames } from "./vary.ts";
 import type { StoreVerdict } from "./verdict.ts";
 
 /** What was asked, as the client asked it. */
@@ -96,7 +97,6 @@ const COOKIE = fieldIdOf("cookie");
 const ETAG = fieldIdOf("etag");
 const LAST_MODIFIED = fieldIdOf("last-modified");
 const SET_COOKIE = fieldIdOf("set-cookie");
-const VARY = fieldIdOf("vary");
 
 /** One judgement in the making. */
 interface Case {
@@ -215,7 +215,7 @@ const REFUSALS: readonly (readonly [rule: RuleCode, holds: (judged: Case) => boo
   ["request_body", ({ asked }) => asked.hasBody && asked.method !== "POST"],
   ["authorization", (judged) => isSaid(judged, "authorization", isForOneUser(judged))],
   ["set_cookie", (judged) => isSaid(judged, "set-cookie", setsCookie(judged))],
-  ["vary_star", (judged) => isSaid(judged, "vary", variesByAll(judged.came.fields))],
+  ["vary_star", (judged) => isSaid(judged, "vary", variesByAll(judged))],
   ["type_mismatch", ({ asked, came }) => isDeceptive(asked.path, came)],
   ["part_unknown", ({ came }) => came.status === 206 && !isKnownPart(came.fields)],
   ["too_many_tags", ({ came: { fields } }) => !tagsOf(fields).areAll || !groupsOf(fields).areAll],
@@ -256,10 +256,8 @@ function isCalledShareable({ isPublic, mustRevalidate, sMaxAgeSec }: ResponseDir
 const setsCookie = ({ came, dropped }: Case) =>
   came.fields.has(SET_COOKIE) && !dropped.includes("set-cookie");
 
-function variesByAll(fields: Fields): boolean {
-  const vary = fields.joined(VARY);
-  return vary?.split(",").some((name) => name.trim() === "*") ?? false;
-}
+/** Also by what cannot be compared, such as the client's address, or by too much. */
+const variesByAll = ({ came, policy }: Case) => varyNames(came.fields, policy.vary) === "*";
 
 /** Errors and redirects have a type of their own, whatever was asked for. */
 function isDeceptive(path: string, { status, fields }: CameFacts): boolean {

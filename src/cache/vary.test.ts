@@ -32,6 +32,16 @@ const names: [rule: string, lines: string, names: readonly string[] | "*", polic
   ["* after nothing", "Vary: , *\r\n", "*"],
   ["what is no name selects nothing that is known", "Vary: Foo bar\r\n", "*"],
   ["a name that does not count", "Vary: Foo, User-Agent\r\n", ["foo"], { ...PLAIN, ignore: ["user-agent"] }],
+  ["what only an endpoint is told of the client cannot be compared", "Vary: X-Forwarded-For\r\n", "*"],
+  ["nor a certificate", "Vary: Foo, Client-Cert\r\n", "*"],
+  [
+    "unless the route says that it does not count",
+    "Vary: X-Real-Ip\r\n",
+    [],
+    { ...PLAIN, ignore: ["x-real-ip"] },
+  ],
+  ["the scheme is in the key", "Vary: X-Forwarded-Proto, Foo\r\n", ["foo"]],
+  ["the host that endpoints are told is the host", "Vary: X-Forwarded-Host\r\n", ["host"]],
   ["* cannot be left out by a name", "Vary: *\r\n", "*", { ...PLAIN, ignore: ["foo"] }],
   [
     "32 names",

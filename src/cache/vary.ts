@@ -8,6 +8,7 @@
  * bound  32 names, else it is as `Vary: *`; long values stand as digests; 8 languages
  * spec   RFC 9111 §4.1; RFC 9110 §12.5.5
  */
+import { CERTIFICATE_NAMES } from "../core/field-names.table.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import { pairText } from "./key.ts";
@@ -34,6 +35,22 @@ const MAX_WISHES_CHARS = 256;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 /**
+ * What an endpoint is told of the client, in other words than the client's own: what was compared would not be what the
+ * endpoint saw.
+ */
+const BY_CLIENT = new Set<string>([
+  "x-forwarded-for",
+  "x-real-ip",
+  "forwarded",
+  "x-request-id",
+  "traceparent",
+  "tracestate",
+  ...CERTIFICATE_NAMES,
+]);
+/** Told by us too, or by a trusted proxy; either way what they come from is in the primary key. */
+const IN_KEY = new Set(["x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix"]);
+
+/**
  * The names in Vary that count, lower case, sorted, each once; "*" when no request can be known to select the same.
  * A name that is none cannot be looked for, so it is as `*` too.
  */
@@ -43,9 +60,10 @@ export function varyNames(responseFields: Fields, { ignore }: CacheVaryPolicy): 
   const names = new Set<string>();
   for (const item of vary.split(",")) {
     const name = item.trim().toLowerCase();
-    if (name === "" || ignore.includes(name)) continue;
-    if (name === "*" || !TOKEN.test(name) || names.size === MAX_NAMES) return "*";
-    names.add(name);
+    if (name === "" || ignore.includes(name) || IN_KEY.has(name)) continue;
+    if (name === "*" || !TOKEN.test(name) || BY_CLIENT.has(name) || names.size === MAX_NAMES) return "*";
+    // one comes from the other, and the key may stand for several hosts
+    names.add(name === "x-forwarded-host" ? "host" : name);
   }
   return [...names].sort();
 }
