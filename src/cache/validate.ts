@@ -17,6 +17,7 @@ import type { StoredResponse } from "./stored.ts";
 const ETAG = fieldIdOf("etag");
 const LAST_MODIFIED = fieldIdOf("last-modified");
 const DATE = fieldIdOf("date");
+const IF_NONE_MATCH = fieldIdOf("if-none-match");
 
 /** Lines that ask whether a stored response still holds; "" when it has no validator. */
 export function validationLines(stored: Fields, nowMs: number): string {
@@ -42,11 +43,22 @@ export function lastModifiedOf(fields: Fields, nowMs: number): { text: string; a
   return text === undefined || atMs === undefined ? undefined : { text, atMs };
 }
 
+const VALIDATORS = new WeakMap<Fields, Validators>();
+
 /**
  * What a client's conditions are compared with. Without Last-Modified Date stands in for it, and without Date the instant
- * when the response came (RFC 9111 §4.3.2).
+ * when the response came (RFC 9111 §4.3.2). cost: read once for each stored response
  */
-export function validatorsOf(
+export function validatorsOf(stored: Pick<StoredResponse, "fields" | "facts">, nowMs: number): Validators {
+  let validators = VALIDATORS.get(stored.fields);
+  if (validators === undefined) {
+    validators = readValidators(stored, nowMs);
+    VALIDATORS.set(stored.fields, validators);
+  }
+  return validators;
+}
+
+function readValidators(
   { fields, facts }: Pick<StoredResponse, "fields" | "facts">,
   nowMs: number,
 ): Validators {
@@ -68,7 +80,16 @@ export function isNotModified(
   if ((request.low & CONDITIONS.low) === 0 || (request.low & FOR_ORIGINS.low) !== 0) return false;
   const { status } = stored.facts;
   if (status !== 200 && status !== 206) return false;
-  return evaluateConditions(request, validatorsOf(stored, nowMs), nowMs) === "not_modified";
+  const validators = validatorsOf(stored, nowMs);
+  return (
+    isJust(request, validators.etag) || evaluateConditions(request, validators, nowMs) === "not_modified"
+  );
+}
+
+/** If-None-Match names this tag and no other: nearly all that have it do. */
+function isJust(request: Fields, etag: string): boolean {
+  const index = request.indexOf(IF_NONE_MATCH);
+  return index !== -1 && etag.endsWith('"') && request.isValue(index, etag);
 }
 
 /**
