@@ -6,6 +6,7 @@ import { eventually } from "../../tests/support/eventually.ts";
 import { SAMPLE_STATUS } from "../../tests/support/sample-status.ts";
 import type { Address } from "../core/address.ts";
 import { type AdminServer, startAdmin } from "./api.ts";
+import type { PurgeEvent, PurgeWish } from "./cache-status.ts";
 import type { AdminHooks, EndpointWish, ReloadAnswer } from "./status.ts";
 
 const LOCAL: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
@@ -18,6 +19,7 @@ const state = {
   reloads: 0,
   metrics: "# HELP a b\n",
   defects: [] as unknown[],
+  purges: [] as [wish: PurgeWish, from: string][],
   wishes: [] as [upstream: string, endpoint: string, wish: EndpointWish][],
 };
 const [SAMPLE_UPSTREAM] = SAMPLE_STATUS.upstreams;
@@ -33,6 +35,15 @@ const EVENT = {
   reason: "check_status",
   why: "checks get an unexpected status: HTTP 503",
 } as const;
+const PURGE: PurgeEvent = {
+  at: "2026-02-01T00:00:00.000Z",
+  kind: "url",
+  names: ["a.test/"],
+  soft: false,
+  via: "admin",
+  from: "127.0.0.1",
+  by: "eve",
+};
 const reloadAnswer = (): ReloadAnswer => ({
   applied: state.isApplied,
   configVersion: 4,
@@ -53,6 +64,15 @@ const hooks: AdminHooks = {
     state.wishes.push([upstream, endpoint, wish]);
     return SAMPLE_ENDPOINT;
   },
+  purge: (wish, from) => {
+    state.purges.push([wish, from]);
+    return Promise.resolve({ ...PURGE, purged: ["a.test/"] });
+  },
+  purges: () => [PURGE],
+  showCached: (question) => {
+    return Promise.resolve({ url: question.url, vary: [], routes: ["web"], objects: [] });
+  },
+  topCached: (limit) => Promise.resolve({ looked: limit, objects: 9, rows: [] }),
 };
 
 const start = (token?: string, address: Address = LOCAL, more: Partial<AdminHooks> = {}) =>
@@ -159,7 +179,7 @@ describe("endpoints", () => {
 
   test("/api/v1/upstreams, /events and /live show what is there", async () => {
     expect(await (await ask("/api/v1/upstreams")).json()).toEqual({ upstreams: SAMPLE_STATUS.upstreams });
-    expect(await (await ask("/api/v1/events")).json()).toEqual({ events: [EVENT] });
+    expect(await (await ask("/api/v1/events")).json()).toEqual({ events: [EVENT], purges: [PURGE] });
     expect(await (await ask("/api/v1/live")).json()).toMatchObject({ configVersion: 99 });
   });
 
@@ -422,5 +442,24 @@ describe("addresses", () => {
         () => true,
       ),
     );
+  });
+});
+
+describe("the cache", () => {
+  const purge = (body: unknown, server = open) =>
+    ask("/api/v1/cache/purge", { method: "POST", body: JSON.stringify(body) }, server);
+
+  test("a purge is handed on with who asked, and answered once it is done", async () => {
+    const answer = await purge({ tag: ["a", "b"], soft: true, by: "eve" });
+    expect([answer.status, await answer.json()]).toEqual([200, { ...PURGE, purged: ["a.test/"] }]);
+    const wish = { kind: "tag", names: ["a", "b"], isSoft: true, by: "eve" };
+    expect(state.purges.at(-1)).toEqual([wish as PurgeWish, "127.0.0.1"]);
+    await purge({ all: true });
+    expect(state.purges.at(-1)?.[0]).toEqual({ kind: "all", names: [], isSoft: false, by: "" });
+  });
+
+  test("a purge needs the token, and is no GET", async () => {
+    expect((await purge({ all: true }, closed)).status).toBe(401);
+    expect((await ask("/api/v1/cache/purge")).status).toBe(405);
   });
 });

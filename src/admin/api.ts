@@ -9,6 +9,7 @@
 import { renameSync, statSync, unlinkSync } from "node:fs";
 import { type Address, formatAddress } from "../core/address.ts";
 import { EXPOSITION_CONTENT_TYPE } from "../observe/registry.ts";
+import { purgeCache, showCached, topCached } from "./cache-answers.ts";
 import { changeEndpoint, ENDPOINT_PATH, isEndpointPath } from "./endpoint-wish.ts";
 import { isLocal, type Refusal, refusalOf } from "./gate.ts";
 import { PAGE_POLICY, renderPage } from "./page.ts";
@@ -39,7 +40,13 @@ const IDLE_SEC = 30;
 const RELOAD_SEC = 120;
 const STOP_GRACE_MS = 2000;
 
-type Answer = (hooks: AdminHooks, request: Request, path: string) => Response | Promise<Response>;
+/** `peer`: address of who asks, "unix" over a unix socket. */
+type Answer = (
+  hooks: AdminHooks,
+  request: Request,
+  path: string,
+  peer: string,
+) => Response | Promise<Response>;
 
 interface Route {
   readonly methods: readonly string[];
@@ -57,7 +64,19 @@ const ROUTES: Readonly<Record<string, Route>> = {
   "/metrics": { methods: READ, answer: metrics },
   "/api/v1/status": { methods: READ, answer: (hooks) => json(200, hooks.status()) },
   "/api/v1/live": { methods: READ, answer: (hooks) => json(200, hooks.live()) },
-  "/api/v1/events": { methods: READ, answer: (hooks) => json(200, { events: hooks.events() }) },
+  "/api/v1/events": {
+    methods: READ,
+    answer: (hooks) => json(200, { events: hooks.events(), purges: hooks.purges() }),
+  },
+  "/api/v1/cache/purge": { methods: ["POST"], answer: purge },
+  "/api/v1/cache/show": {
+    methods: READ,
+    answer: async (hooks, request) => told(await showCached(hooks, request.url)),
+  },
+  "/api/v1/cache/top": {
+    methods: READ,
+    answer: async (hooks, request) => told(await topCached(hooks, request.url)),
+  },
   "/api/v1/upstreams": {
     methods: READ,
     answer: (hooks) => json(200, { upstreams: hooks.status().upstreams }),
@@ -171,7 +190,8 @@ async function answer(
   }
   if (route.answer === reload) server.timeout(request, RELOAD_SEC);
   try {
-    return await route.answer(options.hooks, request, path);
+    const peer = server.requestIP(request)?.address ?? "unix";
+    return await route.answer(options.hooks, request, path, peer);
   } catch (error) {
     return defect(error, options);
   }
@@ -194,6 +214,17 @@ async function setEndpoint(hooks: AdminHooks, request: Request, path: string): P
   return answered.kind === "changed"
     ? json(200, answered.endpoint)
     : problem(answered.status, answered.message);
+}
+
+async function purge(hooks: AdminHooks, request: Request, _path: string, peer: string): Promise<Response> {
+  const body = await request.text().catch(() => "");
+  return told(await purgeCache(hooks, body, peer));
+}
+
+function told(answered: object): Response {
+  return "error" in answered && "status" in answered
+    ? problem(answered.status as number, answered.error as string)
+    : json(200, answered);
 }
 
 function metrics(hooks: AdminHooks): Response {

@@ -6,6 +6,17 @@
 import type { Problem } from "../config/config.ts";
 import type { Operator, Reason } from "../health/board.table.ts";
 import type { EndpointState } from "../health/endpoint-state.table.ts";
+import type {
+  CacheQuestion,
+  CacheRefusal,
+  CacheShown,
+  CacheStatus,
+  CacheTop,
+  PurgeDone,
+  PurgeEvent,
+  PurgeWish,
+  RouteCacheStatus,
+} from "./cache-status.ts";
 
 export interface Status {
   /** Version of the program. */
@@ -27,6 +38,8 @@ export interface Status {
   readonly discovery?: readonly DiscoveryStatus[];
   /** By listener, in the order in which they are preferred. */
   readonly certificates: readonly CertificateStatus[];
+  /** Left out where nothing is cached. */
+  readonly cache?: CacheStatus;
 }
 
 export interface WorkerStatus {
@@ -58,6 +71,8 @@ export interface RouteStatus {
   readonly p99Ms: number;
   /** What the quantiles come from: bucket, count, bucket, count …; only in `/api/v1/live`. */
   readonly buckets?: readonly number[];
+  /** Left out where nothing is cached. */
+  readonly cache?: RouteCacheStatus;
 }
 
 export interface UpstreamStatus {
@@ -182,4 +197,12 @@ export interface AdminHooks {
   events(): readonly EndpointChangeEvent[];
   /** out  how the endpoint is now; undefined when nothing can be set there */
   changeEndpoint(upstream: string, endpoint: string, wish: EndpointWish): EndpointStatus | undefined;
+  /** Purges in all workers: in force when it settles. `from`: address of who asks */
+  purge(wish: PurgeWish, from: string): Promise<PurgeDone | CacheRefusal>;
+  /** Latest purges, the oldest first. */
+  purges(): readonly PurgeEvent[];
+  /** What is stored for a request. */
+  showCached(question: CacheQuestion): Promise<CacheShown | CacheRefusal>;
+  /** What is used most. */
+  topCached(limit: number): Promise<CacheTop | CacheRefusal>;
 }

@@ -113,7 +113,7 @@ class Control {
       await this.#door?.close();
       this.#inheritance?.zone?.remove();
       // during an upgrade unix sockets belong to the generation that goes on
-      this.#running?.release(isUpgrade);
+      await this.#running?.release(isUpgrade);
       return code;
     }
     const { watchFile: path } = this.#options;
@@ -215,6 +215,10 @@ class Control {
       events: () => running.events(),
       changeEndpoint: (upstream, endpoint, wish) =>
         running.changeEndpoint(this.#deployer?.config, { upstream, endpoint }, wish),
+      purge: (wish, from) => running.purger.purge(wish, from),
+      purges: () => running.purger.events(),
+      showCached: (question) => running.cacheReader.show(question),
+      topCached: (limit) => running.cacheReader.top(limit),
     };
   }
 
@@ -320,9 +324,8 @@ class Control {
   }
 
   #leave(code: number, isHandedOver: boolean): void {
-    this.#running?.release(isHandedOver);
-    const closed = this.#door?.close() ?? Promise.resolve();
-    closed.catch(() => {}).finally(() => this.#end.resolve(code));
+    const closed = Promise.allSettled([this.#running?.release(isHandedOver), this.#door?.close()]);
+    void closed.finally(() => this.#end.resolve(code));
   }
 
   /** Starts the program on disk, gives it the sockets, and leaves once it accepts. */

@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Config, EndpointConfig, UpstreamConfig } from "../config/config.ts";
+import { CidrSet } from "../core/address.ts";
 import { defectText } from "../core/failure.ts";
 import { HttpClock } from "../core/http-clock.ts";
 import { RequestIds } from "../core/request-id.ts";
@@ -16,6 +17,7 @@ import { BLOCKS, LISTENER, WORKER } from "../observe/metrics.table.ts";
 import { type SlotMap, seriesKey, sharedKey, UNROUTED } from "../observe/series.ts";
 import { compileSnapshot, type Snapshot, slotFor } from "../pipeline/compile.ts";
 import type { FailingEndpoint } from "../pipeline/endpoint-health.ts";
+import { Fetches } from "../pipeline/fetches.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { PipelineServices } from "../pipeline/plan.ts";
 import { run } from "../pipeline/run.ts";
@@ -37,7 +39,8 @@ import { EndpointSettings, type PemFiles, type PreparedSettings } from "./endpoi
 import { Entrances } from "./entrances.ts";
 import { InFlightEverywhere } from "./in-flight.ts";
 import type { Log } from "./log.ts";
-import type { Addresses } from "./messages.ts";
+import type { Addresses, CachePlace } from "./messages.ts";
+import { OpenCache } from "./open-cache.ts";
 import { Pressure } from "./pressure.ts";
 import { UpstreamGates } from "./upstream-gates.ts";
 import { UpstreamStates } from "./upstream-states.ts";
@@ -50,6 +53,8 @@ export interface DataplaneOptions {
   readonly wantCertificate?: (listener: string, name: string) => void;
   /** Tells control of an endpoint that fails again and again. */
   readonly reportFailing?: (failing: FailingEndpoint) => void;
+  /** Asks control for a purge that a client wants. */
+  readonly purge?: PipelineServices["purge"];
 }
 
 interface Prepared {
@@ -99,6 +104,7 @@ export class Dataplane {
   readonly #gates: UpstreamGates;
   readonly #gateServices: GateServices & { counters: Float64Array };
   readonly #pressure: Pressure;
+  readonly #cache: OpenCache;
   #upstreams: readonly UpstreamConfig[] = [];
   #addresses: Map<string, readonly string[]> = new Map();
   #prepared: Prepared | undefined;
@@ -137,10 +143,15 @@ export class Dataplane {
       report: (text) => options.log("error", "pipeline", text),
       httpChallenges: new Map(),
       cache: undefined,
+      purgeFrom: new CidrSet([]),
+      ...(options.purge === undefined ? {} : { purge: options.purge }),
+      resume: run,
+      fetches: new Fetches(),
     };
     const events = new Pipeline(this.#pipeline);
     const sockets = new SocketBudget(raiseDescriptorLimit());
     sockets.makeRoom = () => [...this.#pools.values()].some(({ pool }) => pool.dropIdle());
+    this.#cache = new OpenCache({ row: options.worker, descriptors: sockets, log: options.log });
     const shared = { wheel: this.#wheel, budget: this.#budget, sockets, counters: this.#counters };
     this.#sessions = { ...shared, events, workerSlot: 0, isDraining: false };
     const onDefect = (defect: unknown) => this.#pipeline.report(defectText(defect));
@@ -185,6 +196,11 @@ export class Dataplane {
     }
   }
 
+  /** The cache of the version that is prepared next. */
+  prepareCache(place: CachePlace | undefined): string | undefined {
+    return this.#cache.prepare(place);
+  }
+
   /** Maps more of the row when series were added; what holds the old view writes to the same memory. */
   #fitRow(slots: SlotMap): void {
     const last = Object.values(slots).reduce((most, slot) => Math.max(most, slot), 0);
@@ -208,6 +224,9 @@ export class Dataplane {
     this.#sessions.workerSlot = this.#pipeline.workerSlot;
     this.#pipeline.unroutedSlot = slotFor(slots, seriesKey("route", UNROUTED), sharedKey("route"));
     this.#budget.limitBytes = config.server.memoryBytes * BUFFERS_SHARE;
+    this.#cache.commit();
+    this.#pipeline.cache = this.#cache.store;
+    this.#pipeline.purgeFrom = new CidrSet(config.cache?.purgeFrom ?? []);
     this.#settings.commit(settings);
     this.#states.commit();
     this.#gates.commit(config.upstreams, snapshot.groups);
@@ -221,6 +240,7 @@ export class Dataplane {
     const prepared = this.#prepared;
     if (prepared === undefined) return;
     this.#prepared = undefined;
+    this.#cache.abandon();
     this.#gates.abandon();
     if (prepared.accessLog?.file !== this.#accessLog?.file) void prepared.accessLog?.file.close();
   }

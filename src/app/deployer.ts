@@ -17,10 +17,11 @@ import type { Discoverer } from "../discovery/discoverer.ts";
 import { hasSameEndpoints, withDiscovered } from "../discovery/merge.ts";
 import type { SeriesTable } from "../observe/series.ts";
 import type { Identity } from "../transport/privileges.ts";
+import type { CacheKeeper } from "./cache-keeper.ts";
 import type { Certificates, Located, PreparedCertificates } from "./certificates.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
-import type { Addresses } from "./messages.ts";
+import type { Addresses, CachePlace } from "./messages.ts";
 import { makeLogFile } from "./owned-files.ts";
 import { withStickySecrets } from "./sticky-secret.ts";
 import type { Workers } from "./workers.ts";
@@ -33,6 +34,7 @@ export interface DeployerOptions {
   readonly discoverer: Discoverer;
   readonly certificates: Certificates;
   readonly acme: CertificateKeeper;
+  readonly cache: CacheKeeper;
   readonly identity: Identity | undefined;
   readonly descriptorLimit: number | undefined;
   readonly log: Log;
@@ -50,6 +52,13 @@ export interface DeployerOptions {
 const NAMES_TIMEOUT_MS = 2000;
 /** For the sources of endpoints; without them an upstream begins with those that are listed. */
 const LISTS_TIMEOUT_MS = 2000;
+
+/** What was made ready for a deployment. */
+interface Parts {
+  readonly plan: SocketPlan;
+  readonly prepared: PreparedCertificates;
+  readonly cache: CachePlace | undefined;
+}
 
 export class Deployer {
   readonly #options: DeployerOptions;
@@ -81,6 +90,7 @@ export class Deployer {
     if (plan.problems.length > 0) return [...prepared.problems, ...plan.problems];
     const problem = makeLogFile(config, identity, file) ?? (await this.#bringIn(located, plan, prepared));
     if (problem === undefined) return prepared.problems;
+    await this.#options.cache.abandon();
     sockets.abandon(plan);
     this.#forget();
     return [...prepared.problems, problem];
@@ -123,13 +133,15 @@ export class Deployer {
     plan: SocketPlan,
     prepared: PreparedCertificates,
   ): Promise<Problem | undefined> {
-    const { workers, discoverer, sockets, certificates, acme } = this.#options;
+    const { workers, discoverer, sockets, certificates, acme, cache } = this.#options;
     const config = await this.#discover(written);
     const known = await this.#resolve(config);
+    const cached = await cache.prepare(config);
+    if (typeof cached === "string") return errorWithoutLine(file, "cache", cached, undefined);
     const isFirst = this.#config === undefined;
     const { workers: count } = config.server;
     const extended = isFirst ? sockets.extend(plan, count) : plan;
-    const deployment = this.#deploymentOf(config, extended, prepared);
+    const deployment = this.#deploymentOf(config, { plan: extended, prepared, cache: cached.place });
     if (isFirst) this.#options.followEndpoints(config); // workers read it from their first request on
     const problem = await (isFirst ? this.#start(deployment, file) : this.#prepare(deployment, file));
     if (problem !== undefined) {
@@ -144,6 +156,7 @@ export class Deployer {
     this.#options.followEndpoints(config);
     certificates.adopt(prepared);
     if (!isFirst) await workers.commit(this.#deployed);
+    await cache.commit();
     closeRemoved();
     acme.keep(config);
     discoverer.keepOnly(written.upstreams);
@@ -197,7 +210,7 @@ export class Deployer {
     return errorAt(file, await workers.prepare(deployment)) ?? (await openAdmin(deployment.config, file));
   }
 
-  #deploymentOf(config: Config, plan: SocketPlan, { draft }: PreparedCertificates): Deployment {
+  #deploymentOf(config: Config, { plan, prepared, cache }: Parts): Deployment {
     const { series, log } = this.#options;
     const fitted = this.#forWorkers(config);
     if (fitted.warning !== undefined) log("warn", "control", fitted.warning);
@@ -206,9 +219,10 @@ export class Deployer {
       version: ++this.#tries,
       config: fitted.config,
       slots: series.allocate(seriesKeysOf(config)),
-      materials: draft,
+      materials: prepared.draft,
       listens: listenSpecs(plan.bound),
       workers: config.server.workers,
+      cache,
     };
   }
 

@@ -52,7 +52,7 @@ function workerThat(error?: string) {
 }
 
 function deploymentOf(version: number, materials: MaterialsSource): Deployment {
-  return { version, materials, config: {} as Config, slots: {}, listens: [], workers: 1 };
+  return { version, materials, config: {} as Config, slots: {}, listens: [], workers: 1, cache: undefined };
 }
 
 describe("materials of a worker", () => {

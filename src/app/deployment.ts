@@ -8,7 +8,7 @@ import type { Config } from "../config/config.ts";
 import type { ListenSpec } from "../control/listener-sockets.ts";
 import type { MaterialsSource } from "../control/materials.ts";
 import type { SlotMap } from "../observe/series.ts";
-import type { Addresses } from "./messages.ts";
+import type { Addresses, CachePlace } from "./messages.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 export interface Deployment {
@@ -18,6 +18,7 @@ export interface Deployment {
   readonly materials: MaterialsSource;
   readonly listens: readonly ListenSpec[];
   readonly workers: number;
+  readonly cache: CachePlace | undefined;
 }
 
 export const GONE = Symbol("the worker ended");
@@ -26,12 +27,20 @@ export type Outcome = string | typeof GONE | undefined;
 /** Has the worker compile a version beside the one that it runs. */
 export async function prepareOn(
   worker: WorkerProcess,
-  { version, config, slots, materials: source }: Deployment,
+  { version, config, slots, materials: source, cache }: Deployment,
   addresses: Addresses,
 ): Promise<Outcome> {
   const materials = source.all();
   worker.preparedMaterials = source.number;
-  const got = await worker.prepare({ kind: "prepare", version, config, slots, addresses, materials });
+  const got = await worker.prepare({
+    kind: "prepare",
+    version,
+    config,
+    slots,
+    addresses,
+    materials,
+    cache,
+  });
   if (got === "gone") return GONE;
   if (got === "late") return `worker ${worker.slot} did not prepare version ${version} in time`;
   return got.error;

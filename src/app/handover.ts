@@ -20,7 +20,9 @@ import {
   sendDescriptor,
 } from "../transport/descriptors.ts";
 import { ROW_SLOTS, Zone } from "../zone/zone.ts";
+import type { SavedCache } from "./cache-keeper.ts";
 import type { Log } from "./log.ts";
+import type { PurgeCounts } from "./purger.ts";
 
 /** Set in the environment of a new generation: tells it that somebody waits to hand over. */
 const HANDOVER_VARIABLE = "WEIR_HANDOVER";
@@ -51,6 +53,9 @@ export interface HandoverState {
   readonly standings?: readonly SavedStanding[];
   /** Port of the admin listener, for a configuration that leaves it to the kernel. */
   readonly adminPort: number | undefined;
+  /** The cache, and purges counted by kind. */
+  readonly cache?: SavedCache | undefined;
+  readonly purges?: PurgeCounts;
   /** Endpoints that sources named, by upstream: one of them may be silent now. */
   readonly discovered?: SavedLists;
 }

@@ -4,6 +4,7 @@
  * rule   control speaks first; every `prepare` is answered by `prepared`; descriptors travel beside, on
  *        the worker's descriptor socket (transport/descriptors.ts), announced by `listen`
  */
+import type { PurgeScope } from "../cache/store.ts";
 import type { Config } from "../config/config.ts";
 import type { SlotMap } from "../observe/series.ts";
 import type { Materials } from "../tls/materials.ts";
@@ -12,6 +13,15 @@ import type { Level } from "./log.ts";
 
 /** IP addresses known now, by host name. */
 export type Addresses = Readonly<Record<string, readonly string[]>>;
+
+/** Where the cache of a configuration is: the same place means the same cache. */
+export interface CachePlace {
+  /** Memory that all workers share: `zone/cache-zone.ts`. */
+  readonly zonePath: string;
+  /** Folder of large bodies, in memory; undefined = they lie on the disk. */
+  readonly bodies: string | undefined;
+  readonly disk: { readonly path: string; readonly bytes: number } | undefined;
+}
 
 export type ToWorker =
   | {
@@ -31,6 +41,8 @@ export type ToWorker =
       readonly slots: SlotMap;
       readonly addresses: Addresses;
       readonly materials: Materials;
+      /** Absent = nothing is cached. */
+      readonly cache?: CachePlace | undefined;
     }
   | { readonly kind: "commit"; readonly version: number }
   | { readonly kind: "abandon"; readonly version: number }
@@ -53,6 +65,8 @@ export type ToWorker =
    * `materials_set`.
    */
   | { readonly kind: "materials"; readonly number: number; readonly materials: Partial<Materials> }
+  /** The answer to a worker's `purge`. */
+  | { readonly kind: "purged"; readonly number: number; readonly error: string | undefined }
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "reopen_logs" };
 
@@ -73,5 +87,13 @@ export type FromWorker =
       readonly endpoint: string;
       readonly untilMs: number;
       readonly detail: string;
+    }
+  /** A client that may has asked for it; answered by `purged` once it is in force everywhere. */
+  | {
+      readonly kind: "purge";
+      readonly number: number;
+      readonly scope: PurgeScope;
+      readonly isSoft: boolean;
+      readonly client: string;
     }
   | { readonly kind: "log"; readonly level: Level; readonly area: string; readonly text: string };

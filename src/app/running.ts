@@ -29,12 +29,16 @@ import { SeriesTable } from "../observe/series.ts";
 import { NameLookup } from "../transport/dns.ts";
 import type { Identity } from "../transport/privileges.ts";
 import { CONTROL_ROW, ROW_SLOTS, Zone } from "../zone/zone.ts";
+import { CacheKeeper } from "./cache-keeper.ts";
+import { CacheReader, cacheMetrics } from "./cache-reader.ts";
 import { Certificates } from "./certificates.ts";
 import { discoveryMetrics, discoveryStatus } from "./discovery-status.ts";
 import { checkMetrics, makeCheckKeeper } from "./endpoint-checks.ts";
 import { eventRow, setEndpoint, standingMetrics } from "./endpoint-states.ts";
 import { type HandoverState, type Inheritance, layoutDigest } from "./handover.ts";
 import type { Log } from "./log.ts";
+import { Purger } from "./purger.ts";
+import { buildCacheHouse } from "./shared-cache.ts";
 import {
   Counted,
   certificateStatus,
@@ -51,6 +55,8 @@ import { Workers } from "./workers.ts";
 export const PROGRAM = program.version;
 /** Four tidyings a second, one comparison of endpoints. */
 const TIDYINGS_A_LOOK = 4;
+/** Of a worker that another generation started. */
+const UNKNOWN_PID = 0;
 /** Less is a clock that is being adjusted, and no matter. */
 const MIN_CLOCK_STEP_MS = 1000;
 
@@ -87,6 +93,9 @@ export class Running {
   readonly board: EndpointBoard;
   readonly ejections: Ejections;
   readonly checks: CheckKeeper;
+  readonly cache: CacheKeeper;
+  readonly purger: Purger;
+  readonly cacheReader: CacheReader;
   readonly startedAtMs: number;
   readonly #log: Log;
   /** What people had set, until it is set again: the zone that held it could not be taken over. */
@@ -140,8 +149,11 @@ export class Running {
     });
     const onFailing = (upstream: string, endpoint: string, detail: string) =>
       this.ejections.failing(upstream, endpoint, detail);
+    const { cache, purger, cacheReader } = makeCaching(log, identity, state);
+    [this.cache, this.purger, this.cacheReader] = [cache, purger, cacheReader];
+    const onPurge: Purger["purgeScope"] = (...asked) => purger.purgeScope(...asked);
     const addresses = () => this.resolver.addresses();
-    const retireRow = (row: number) => this.#retireRow(row);
+    const retireRow = (row: number, pid: number) => this.#retireRow(row, pid);
     const restarts = state?.restarts ?? [];
     this.workers = new Workers({
       file,
@@ -153,17 +165,23 @@ export class Running {
       addresses,
       onWanted,
       onFailing,
+      onPurge,
       restarts,
     });
   }
 
   /** Looks after what an older generation left, and after what time changes. */
   tidy(): void {
-    for (const row of this.foreign.look()) zeroGauges(this.#row(row), this.series.slots());
+    for (const row of this.foreign.look()) {
+      zeroGauges(this.#row(row), this.series.slots());
+      this.cache.forgetWorker(row, UNKNOWN_PID);
+    }
     this.#lookAtClock();
     this.board.look();
     this.#tidyings++;
-    if (this.#tidyings % TIDYINGS_A_LOOK === 0) this.ejections.look();
+    if (this.#tidyings % TIDYINGS_A_LOOK !== 0) return;
+    this.ejections.look();
+    this.cache.tidy();
   }
 
   /** Ejections end by the wall clock, since processes share it: when it is set, they are moved with it. */
@@ -177,7 +195,9 @@ export class Running {
   }
 
   /** A configuration is in force. */
-  followEndpoints({ upstreams }: Config): void {
+  followEndpoints(config: Config): void {
+    const { upstreams } = config;
+    this.purger.adopt(config);
     const slots = this.series.slots();
     this.board.adopt(slots, upstreams);
     this.board.restore(this.#lostStandings.splice(0));
@@ -185,7 +205,8 @@ export class Running {
     this.checks.keep({ upstreams });
   }
 
-  #retireRow(row: number): void {
+  #retireRow(row: number, pid: number): void {
+    this.cache.forgetWorker(row, pid); // before another worker gets the row
     zeroGauges(this.#row(row), this.series.slots());
     this.zone.heartbeats[row] = 0;
     this.rows.giveBack(row);
@@ -201,7 +222,7 @@ export class Running {
   }
 
   /** Gives back what belongs to the machine. `isHandedOver`: the sockets live on in another process. */
-  release(isHandedOver: boolean): void {
+  release(isHandedOver: boolean): Promise<void> {
     this.checks.stop();
     this.resolver.stop();
     this.discoverer.stop();
@@ -210,6 +231,7 @@ export class Running {
     this.workers.kill();
     this.sockets.close(isHandedOver);
     this.zone.remove();
+    return this.cache.close(isHandedOver);
   }
 
   handoverState(facts: RunningFacts, adminPort: number | undefined): HandoverState {
@@ -229,6 +251,8 @@ export class Running {
       standings: this.board.save(),
       adminPort,
       discovered: this.discoverer.save(),
+      cache: this.cache.save(),
+      purges: this.purger.counts,
     };
   }
 
@@ -238,6 +262,7 @@ export class Running {
     const { config, state, configVersion, configSource, lastReload } = facts;
     const { bound } = this.sockets;
     const discovery = this.discoverer.standings().map(discoveryStatus);
+    const cache = this.cacheReader.status();
     return {
       program: PROGRAM,
       pid: process.pid,
@@ -248,10 +273,11 @@ export class Running {
       lastReload,
       workers: this.workers.facts().map((worker) => workerStatus(worker, counted)),
       listeners: config?.listeners.map(({ name }) => listenerStatus(name, bound, counted)) ?? [],
-      routes: config?.routes.map(({ name }) => routeStatus(name, counted, detail)) ?? [],
+      routes: config?.routes.map((route) => routeStatus(route, counted, detail)) ?? [],
       upstreams: config?.upstreams.map((upstream) => upstreamStatus(upstream, sources, detail)) ?? [],
       ...(discovery.length === 0 ? {} : { discovery }),
       certificates: this.certificates.board.rows().map(certificateStatus),
+      ...(cache === undefined ? {} : { cache }),
     };
   }
 
@@ -300,6 +326,7 @@ export class Running {
     extra.push(...standingMetrics(this.board.standings()));
     extra.push(...checkMetrics(this.checks.counts()));
     extra.push(...discoveryMetrics(this.discoverer.standings()));
+    extra.push(...cacheMetrics(this.cacheReader.status(), this.purger.counts));
     const rows = workers.map((worker) => worker.row);
     return exposition(this.series.slots(), this.#rows(), rows, extra);
   }
@@ -314,6 +341,17 @@ export class Running {
   #rows(): Float64Array[] {
     return Array.from({ length: this.rows.used }, (_, row) => this.#row(row));
   }
+}
+
+/** `state`: of the generation before; rows of workers mean the same only in one zone of counters. */
+function makeCaching(log: Log, identity: Identity | undefined, state: HandoverState | undefined) {
+  const cache = new CacheKeeper({
+    build: (settings, workers, inherited) => buildCacheHouse({ settings, workers, inherited, identity, log }),
+    inherited: state?.cache,
+  });
+  const carryOut: CacheKeeper["purge"] = (...asked) => cache.purge(...asked);
+  const purger = new Purger({ log, nowMs: Date.now, carryOut }, state?.purges);
+  return { cache, purger, cacheReader: new CacheReader({ cache, purger, nowMs: Date.now }) };
 }
 
 function makeDiscoverer(names: NameLookup, log: Log, saved: SavedLists | undefined): Discoverer {

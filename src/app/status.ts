@@ -3,6 +3,7 @@
  *
  * cost   reads a few dozen slots a route and worker row; only when asked
  */
+import type { RouteCacheStatus } from "../admin/cache-status.ts";
 import type {
   CertificateStatus,
   EndpointStatus,
@@ -11,13 +12,18 @@ import type {
   UpstreamStatus,
   WorkerStatus,
 } from "../admin/status.ts";
-import type { EndpointConfig, UpstreamConfig } from "../config/config.ts";
+import type { EndpointConfig, RouteConfig, UpstreamConfig } from "../config/config.ts";
 import type { EndpointStanding } from "../control/endpoint-board.ts";
 import type { BoundAddress } from "../control/listener-sockets.ts";
 import type { CertificateRow } from "../control/materials.ts";
 import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
 import {
+  CACHE,
+  CACHE_REFUSE_REASONS,
+  CACHE_RESULTS,
+  CACHE_SOURCES,
+  type CacheResult,
   ENDPOINT,
   HISTOGRAM_BUCKETS,
   HISTOGRAM_SLOTS,
@@ -88,7 +94,11 @@ export function listenerStatus(
 /** What a status is made for: `live` has the histograms too. */
 export type Detail = "status" | "live";
 
-export function routeStatus(name: string, counted: Counted, detail: Detail): RouteStatus {
+export function routeStatus(
+  { name, cache }: Pick<RouteConfig, "name" | "cache">,
+  counted: Counted,
+  detail: Detail,
+): RouteStatus {
   const key = seriesKey("route", name);
   const { status1xx, status2xx, status3xx, status4xx, status5xx } = ROUTE.at;
   const classes = [status1xx, status2xx, status3xx, status4xx, status5xx];
@@ -99,6 +109,28 @@ export function routeStatus(name: string, counted: Counted, detail: Detail): Rou
     active: counted.sum(key, ROUTE.at.active),
     errors5xx: counted.sum(key, status5xx),
     ...latencies(requests === 0 ? undefined : counted.histogram(key, ROUTE.at.duration), detail),
+    ...(cache === undefined ? {} : { cache: routeCacheStatus(name, counted) }),
+  };
+}
+
+function routeCacheStatus(name: string, counted: Counted): RouteCacheStatus {
+  const key = seriesKey("cache", name);
+  const { at } = CACHE;
+  const result = (wanted: CacheResult) => counted.sum(key, at.requests + CACHE_RESULTS.indexOf(wanted));
+  return {
+    hit: result("hit"),
+    stale: result("stale"),
+    revalidated: result("revalidated"),
+    miss: result("miss"),
+    bypass: result("bypass"),
+    coalesced: counted.sum(key, at.coalesced),
+    stored: counted.sum(key, at.stored),
+    refused: CACHE_REFUSE_REASONS.reduce(
+      (sum, _reason, index) => sum + counted.sum(key, at.refused + index),
+      0,
+    ),
+    bytesFromCache: counted.sum(key, at.bytes + CACHE_SOURCES.indexOf("cache")),
+    bytesFromEndpoint: counted.sum(key, at.bytes + CACHE_SOURCES.indexOf("endpoint")),
   };
 }
 

@@ -20,7 +20,8 @@ import { become } from "../transport/privileges.ts";
 import { Zone } from "../zone/zone.ts";
 import type { DataplaneOptions } from "./dataplane.ts";
 import { type Level, type Log, logToStderr } from "./log.ts";
-import type { Addresses, FromWorker, ToWorker } from "./messages.ts";
+import type { Addresses, CachePlace, FromWorker, ToWorker } from "./messages.ts";
+import { PurgeRequests } from "./purge-requests.ts";
 
 /** What a worker drives; the real one is `Dataplane`. */
 export interface WorkerEngine {
@@ -33,6 +34,8 @@ export interface WorkerEngine {
   setAddresses(host: string, addresses: readonly string[]): void;
   /** New certificates, files or challenges. out  what is wrong with them, or undefined */
   setMaterials(materials: Partial<Materials>): string | undefined;
+  /** The cache of the version that is prepared next. out  why it cannot be used, or undefined */
+  prepareCache?(place: CachePlace | undefined): string | undefined;
   drain(timeoutMs: number): Promise<void>;
   reopenLogs(): void;
 }
@@ -75,6 +78,8 @@ class WorkerLoop {
   #drainMs = DEFAULT_DRAIN_MS;
   #isLeaving = false;
 
+  readonly #purges = new PurgeRequests((message) => this.send(message));
+
   readonly #acts: Acts = {
     start: (message) => this.#start(message),
     prepare: (message) => this.#prepare(message),
@@ -84,6 +89,7 @@ class WorkerLoop {
     unlisten: (message) => this.#unlisten(message.id),
     addresses: (message) => this.#engine?.setAddresses(message.host, message.addresses),
     materials: (message) => this.#setMaterials(message),
+    purged: ({ number, error }) => this.#purges.answered(number, error),
     drain: (message) => this.leave(message.timeoutMs),
     reopen_logs: () => this.#engine?.reopenLogs(),
   };
@@ -124,7 +130,8 @@ class WorkerLoop {
       this.send({ kind: "certificate_wanted", listener, name });
     const reportFailing = (failing: FailingEndpoint) => this.send({ kind: "endpoint_failing", ...failing });
     const { worker } = message;
-    this.#engine = this.#makeEngine({ zone, worker, log, wantCertificate, reportFailing });
+    const purge: PurgeRequests["ask"] = (...asked) => this.#purges.ask(...asked);
+    this.#engine = this.#makeEngine({ zone, worker, log, wantCertificate, reportFailing, purge });
     this.#beat(zone.heartbeats);
   }
 
@@ -152,13 +159,15 @@ class WorkerLoop {
     if (this.#gauges !== undefined) this.#gauges[offset] = value;
   }
 
-  #prepare({ version, config, slots, addresses, materials }: Extract<ToWorker, { kind: "prepare" }>): void {
+  #prepare(message: Extract<ToWorker, { kind: "prepare" }>): void {
+    const { version, config, slots, addresses, materials } = message;
     let error: string | undefined;
     try {
+      const engine = this.#engine;
       error =
-        this.#engine === undefined
+        engine === undefined
           ? "the worker was not started"
-          : this.#engine.prepare(config, slots, addresses, materials);
+          : (engine.prepareCache?.(message.cache) ?? engine.prepare(config, slots, addresses, materials));
     } catch (thrown) {
       error = `the configuration cannot be compiled: ${defectText(thrown)}`;
     }

@@ -5,7 +5,9 @@
  * out    "gone" when the process ended before it answered, "late" at the deadline: the caller decides what
  *        that means
  */
+import type { PurgeScope } from "../cache/store.ts";
 import type { ListenSpec } from "../control/listener-sockets.ts";
+import { defectText } from "../core/failure.ts";
 import { closeDescriptor, descriptorPair, sendDescriptor } from "../transport/descriptors.ts";
 import { restoreBacklog } from "../transport/listen-sockets.ts";
 import type { Log } from "./log.ts";
@@ -20,6 +22,8 @@ export interface WorkerSpawn {
   readonly onWanted: (listener: string, name: string) => void;
   /** An endpoint fails again and again. */
   readonly onFailing: (upstream: string, endpoint: string, detail: string) => void;
+  /** A client asks for a purge. out  undefined once it is in force, or why it is not */
+  readonly onPurge: (scope: PurgeScope, isSoft: boolean, client: string) => Promise<string | undefined>;
 }
 
 export type WorkerState = "starting" | "running" | "draining";
@@ -68,6 +72,7 @@ export class WorkerProcess {
   readonly #log: Log;
   readonly #onWanted: WorkerSpawn["onWanted"];
   readonly #onFailing: WorkerSpawn["onFailing"];
+  readonly #onPurge: WorkerSpawn["onPurge"];
   readonly #waiting = new Map<string, (answer: FromWorker | "gone") => void>();
   readonly #exit = Promise.withResolvers<void>();
   #nextNumber = 1;
@@ -79,6 +84,7 @@ export class WorkerProcess {
     this.#log = spawn.log;
     this.#onWanted = spawn.onWanted;
     this.#onFailing = spawn.onFailing;
+    this.#onPurge = spawn.onPurge;
     const [own, child] = descriptorPair();
     this.#socket = own;
     try {
@@ -208,7 +214,16 @@ export class WorkerProcess {
     else if (message.kind === "certificate_wanted") this.#onWanted(message.listener, message.name);
     else if (message.kind === "endpoint_failing") {
       this.#onFailing(message.upstream, message.endpoint, message.detail);
-    } else this.#waiting.get(keyOf(message))?.(message);
+    } else if (message.kind === "purge") void this.#purge(message);
+    else this.#waiting.get(keyOf(message))?.(message);
+  }
+
+  async #purge({ number, scope, isSoft, client }: Extract<FromWorker, { kind: "purge" }>): Promise<void> {
+    const error = await this.#onPurge(scope, isSoft, client).catch((thrown: unknown) => {
+      this.#log("error", "cache", defectText(thrown));
+      return "a defect in the control process; its log has more";
+    });
+    this.send({ kind: "purged", number, error });
   }
 
   #end(): void {
@@ -219,7 +234,7 @@ export class WorkerProcess {
 }
 
 function keyOf(
-  message: Exclude<FromWorker, { kind: "log" | "certificate_wanted" | "endpoint_failing" }>,
+  message: Exclude<FromWorker, { kind: "log" | "certificate_wanted" | "endpoint_failing" | "purge" }>,
 ): string {
   if ("version" in message) return `${message.kind} ${message.version}`;
   if ("number" in message) return `${message.kind} ${message.number}`;

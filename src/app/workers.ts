@@ -8,6 +8,7 @@
  * rule   a version is prepared everywhere before it is committed anywhere
  * shape  a deployment says what all workers are to run; each worker is brought to it, from wherever it is
  */
+import type { PurgeScope } from "../cache/store.ts";
 import { MAX_SILENT_LOOKS } from "../control/foreign-rows.ts";
 import { RestartPolicy } from "../control/restart-policy.ts";
 import type { RowPool } from "../control/row-pool.ts";
@@ -33,13 +34,15 @@ export interface WorkersOptions {
   readonly identity: Identity | undefined;
   readonly log: Log;
   /** Sets the gauges of a row whose worker has ended to 0, and lets others use it. */
-  readonly retireRow: (row: number) => void;
+  readonly retireRow: (row: number, pid: number) => void;
   /** Addresses known now, by host name. */
   readonly addresses: () => Addresses;
   /** A client asked for a name that only an on-demand certificate could serve. */
   readonly onWanted: (listener: string, name: string) => void;
   /** An endpoint fails again and again in one of the workers. */
   readonly onFailing: (upstream: string, endpoint: string, detail: string) => void;
+  /** A client asks for a purge. out  undefined once it is in force everywhere, or why it is not */
+  readonly onPurge: (scope: PurgeScope, isSoft: boolean, client: string) => Promise<string | undefined>;
   /** Restarts by slot, counted by the generation before an upgrade. */
   readonly restarts: readonly number[];
 }
@@ -296,9 +299,9 @@ export class Workers {
   }
 
   #newProcess(): WorkerProcess {
-    const { file, log, onWanted, onFailing } = this.#options;
+    const { file, log, onWanted, onFailing, onPurge } = this.#options;
     const onExit = (worker: WorkerProcess, how: string) => this.#exited(worker, how);
-    return new WorkerProcess({ file, log, onWanted, onFailing, onExit });
+    return new WorkerProcess({ file, log, onWanted, onFailing, onPurge, onExit });
   }
 
   /** Has a spare started after a while, when there is none. */
@@ -368,7 +371,7 @@ export class Workers {
     }
     const wasLeaving = this.#leaving.delete(worker);
     const slot = this.#slots.find((entry) => entry.worker === worker);
-    this.#options.retireRow(worker.row);
+    this.#options.retireRow(worker.row, worker.pid);
     if (slot === undefined || wasLeaving || !this.#isReplacing) return;
     slot.worker = undefined;
     const delayMs = this.#replace(slot, performance.now() - worker.assignedAtMs);

@@ -3,6 +3,7 @@
  *
  * out    0 with the latest changes, the oldest first; 1 when nobody answers
  */
+import type { PurgeEvent } from "../admin/cache-status.ts";
 import type { EndpointChangeEvent } from "../admin/status.ts";
 import { callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
@@ -14,11 +15,13 @@ const EVENTS_TIMEOUT_MS = 5000;
 
 export const eventsCommand: Command = {
   name: "events",
-  summary: "show when endpoints changed their state, and why",
+  summary: "show when endpoints changed their state and why, and what was purged",
   usage: "[-c FILE] [--admin ADDR] [--json]",
   operands: NO_OPERANDS,
   options: [CONFIG_OPTION, ADMIN_OPTION, JSON_OPTION],
-  about: "The latest 256 changes since the control process began. The program's log has all of them.",
+  about:
+    "The latest 256 changes, and 256 purges, since the control process began.\n" +
+    "The program's log has all of them.",
   examples: [
     ["weir events", "the newest one last"],
     ["weir events --json | jq -r '.[] | select(.to == \"down\") | .at'", "for programs"],
@@ -36,14 +39,21 @@ export const eventsCommand: Command = {
       terminal.err(`weir events: the admin listener answered ${answer.status} and no events`);
       return EXIT_FAILED;
     }
-    const { events } = answer.json;
+    const { events, purges = [] } = answer.json;
     if (args.has("json")) terminal.out(JSON.stringify(events, null, 2));
-    else terminal.out(eventsText(events, terminal.paint));
+    else
+      terminal.out([eventsText(events, terminal.paint), ...purgesText(purges, terminal.paint)].join("\n\n"));
     return EXIT_OK;
   },
 };
 
-function isEvents(json: unknown): json is { readonly events: readonly EndpointChangeEvent[] } {
+interface Told {
+  readonly events: readonly EndpointChangeEvent[];
+  /** Left out by versions without a cache. */
+  readonly purges?: readonly PurgeEvent[];
+}
+
+function isEvents(json: unknown): json is Told {
   return typeof json === "object" && json !== null && "events" in json && Array.isArray(json.events);
 }
 
@@ -54,4 +64,19 @@ export function eventsText(events: readonly EndpointChangeEvent[], paint: Palett
   );
   const [head, ...lines] = tableLines(titles, rows);
   return head === undefined ? "no endpoint has changed its state" : [paint.dim(head), ...lines].join("\n");
+}
+
+const MAX_NAMES = 3;
+
+/** Nothing when nothing was purged. */
+export function purgesText(purges: readonly PurgeEvent[], paint: Palette): string[] {
+  const titles = ["TIME (UTC)", "PURGED", "WHAT", "HOW", "BY"].map((title) => ({ title }));
+  const rows = purges.map(({ at, kind, names, soft, via, from, by }) => {
+    const hidden = names.length - MAX_NAMES;
+    const what = `${names.slice(0, MAX_NAMES).join(", ")}${hidden > 0 ? ` and ${hidden} more` : ""}`;
+    const who = `${by === "" ? "" : `${by}, `}${via} ${from}`;
+    return [at.slice(0, 19).replace("T", " "), kind, what, soft ? "soft" : "hard", who].map(printable);
+  });
+  const [head, ...lines] = tableLines(titles, rows);
+  return head === undefined ? [] : [[paint.dim(head), ...lines].join("\n")];
 }

@@ -9,12 +9,14 @@ import "./runtime-version.ts";
 import { existsSync } from "node:fs";
 import { DEFAULT_FILES } from "../app/default-files.ts";
 import { parseArguments, type UsageError, usageError } from "./arguments.ts";
+import { cacheCommand } from "./cache.ts";
 import { checkCommand } from "./check.ts";
 import { type Command, columns, EXIT_FAILED, EXIT_OK, EXIT_USAGE, HELP_OPTION, helpPage } from "./command.ts";
 import { demoCommand } from "./demo.ts";
 import { eventsCommand } from "./events.ts";
 import { explainCommand } from "./explain.ts";
 import { proxyCommand } from "./proxy.ts";
+import { purgeCommand } from "./purge.ts";
 import { reloadCommand } from "./reload.ts";
 import { runCommand } from "./run.ts";
 import { schemaCommand } from "./schema.ts";
@@ -39,6 +41,8 @@ export const COMMANDS: readonly Command[] = [
   maintenanceCommand,
   upCommand,
   weightCommand,
+  purgeCommand,
+  cacheCommand,
   schemaCommand,
   versionCommand,
 ];

@@ -8,6 +8,7 @@ import { formatProblem } from "../config/problem.ts";
 import { stateText } from "../health/endpoint-state.table.ts";
 import { callAdmin } from "./admin-client.ts";
 import { ADMIN_OPTION, findAdmin } from "./admin-target.ts";
+import { cacheLines } from "./cache-text.ts";
 import { CONFIG_OPTION, type Command, EXIT_FAILED, EXIT_OK, JSON_OPTION, NO_OPERANDS } from "./command.ts";
 import { type Column, durationText, latencyText, sizeText, tableLines } from "./table.ts";
 import { type Palette, printable } from "./terminal.ts";
@@ -74,6 +75,7 @@ export function statusText(status: Status, nowMs: number, paint: Palette): strin
     section(workerTable(status), paint),
     section(listenerTable(status), paint),
     section(routeTable(status), paint),
+    cacheLines(status, paint),
     section(endpointTable(status, nowMs), paint),
     [...endpointReasons(status), ...heldBack(status), ...silentSources(status)].map(paint.warn),
     section(certificateTable(status, nowMs), paint),
