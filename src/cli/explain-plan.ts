@@ -11,6 +11,7 @@ import { redactConfig } from "../config/redact.ts";
 import { type FailureCode, fail, failureMeaning } from "../core/failure.ts";
 import { pairsOfLines } from "../core/fields.ts";
 import { SHED_NUMBER } from "../limit/shedding.ts";
+import { compileCache } from "../pipeline/cache-rules.ts";
 import { openFile } from "../pipeline/files.ts";
 import { targetOf, upstreamLines } from "../pipeline/forward.ts";
 import type { Planned, Route } from "../pipeline/plan.ts";
@@ -20,6 +21,7 @@ import { compileEdits } from "../route/edits.ts";
 import type { HeaderEdits } from "../route/match.ts";
 import { compileRewrite, compileTarget } from "../route/rewrite.ts";
 import { type Considered, compileTable, type RouteRule, type Verdict } from "../route/table.ts";
+import { type CacheFacts, type CompressFacts, cacheFacts, compressFacts } from "./explain-cache.ts";
 import { type Asked, addressesOf } from "./explain-request.ts";
 import type { TlsExplanation } from "./explain-tls.ts";
 import { percent, type UpstreamFacts, upstreamFacts } from "./explain-upstream.ts";
@@ -56,6 +58,10 @@ export interface Explanation {
   readonly routes: readonly RouteVerdict[];
   readonly route: string | undefined;
   readonly outcome: Outcome | undefined;
+  /** undefined = the route does not cache. */
+  readonly cache: CacheFacts | undefined;
+  /** undefined = the route does not compress. */
+  readonly compress: CompressFacts | undefined;
   readonly responseEdits: HeaderEdits | undefined;
   readonly errorPages: Readonly<Record<string, string>> | undefined;
 }
@@ -133,9 +139,17 @@ export async function explain(asked: Asked, config: Config): Promise<Explanation
     routes: isRouted ? [...considered.map(verdictOf), ...elsewhere(redactConfig(config), listener.name)] : [],
     route: route?.name,
     outcome: route === undefined ? toHttps : await outcomeOf(route, exchange, config),
+    cache: route && cacheOf(route, exchange, config),
+    compress: route?.compress && compressFacts(exchange, route.compress),
     responseEdits: route?.responseHeaders,
     errorPages: route?.errorPages,
   };
+}
+
+/** Asked by the policy as it is: what it tests may be hidden in the copy. */
+function cacheOf({ name }: RouteConfig, exchange: Planned, config: Config): CacheFacts | undefined {
+  const rules = compileCache(name, config.routes.find((route) => route.name === name)?.cache);
+  return rules && cacheFacts(exchange, rules, Date.now());
 }
 
 /** No certificate, no handshake, no request. */

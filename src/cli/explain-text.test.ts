@@ -20,6 +20,8 @@ const base: Explanation = {
   routes: [],
   route: undefined,
   outcome: undefined,
+  cache: undefined,
+  compress: undefined,
   responseEdits: undefined,
   errorPages: undefined,
 };

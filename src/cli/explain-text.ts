@@ -2,6 +2,7 @@
  * Explain text: an explanation as a page for people.
  */
 import { columns } from "./command.ts";
+import { cacheSection, compressText } from "./explain-cache-text.ts";
 import type { Explanation, FilesOutcome, Outcome, ProxyOutcome, RouteVerdict } from "./explain-plan.ts";
 import type { ShownCertificate, TlsExplanation } from "./explain-tls.ts";
 import { endpointText, retryText } from "./explain-upstream.ts";
@@ -28,7 +29,9 @@ export function explanationText(explanation: Explanation, paint: Palette): strin
       ? ""
       : `${paint.strong("routes")}\n${routeLines(explanation.routes, paint)}`,
     explanation.refused === undefined ? "" : refusedText(explanation.refused, paint),
+    explanation.cache === undefined ? "" : cacheSection(explanation.cache, paint),
     explanation.outcome === undefined ? "" : outcomeText(explanation.outcome, paint),
+    explanation.compress === undefined ? "" : compressText(explanation.compress, paint),
     editsText(explanation, paint),
   ];
   return sections.filter((section) => section !== "").join("\n\n");

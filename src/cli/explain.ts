@@ -29,9 +29,9 @@ export const explainCommand: Command = {
     JSON_OPTION,
   ],
   about:
-    "Shows the listener, the certificate for the name, the route and why the others were passed over, rewrites,\n" +
-    "the request as an endpoint would get it, endpoints and their shares, time-outs and changes to the\n" +
-    "response. Nothing is sent.",
+    "Shows the listener, the certificate for the name, the route and why the others were passed over, what the\n" +
+    "cache would do, rewrites, the request as an endpoint would get it, endpoints and their shares, time-outs,\n" +
+    "compression and changes to the response. Nothing is sent.",
   examples: [
     ["weir explain GET http://app.example.com/v1/x", "by the file that `weir run` would take"],
     [
