@@ -25,6 +25,7 @@ const SYMBOLS = {
   send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
   dup: { args: ["i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
 } as const;
@@ -48,6 +49,8 @@ export const C = IS_DARWIN
       MSG_CMSG_CLOEXEC: 0,
       MSG_NOSIGNAL: 0x80000,
       RLIMIT_NOFILE: 8,
+      LOCK_EX: 2,
+      LOCK_NB: 4,
     } as const)
   : ({
       AF_UNIX: 1,
@@ -66,6 +69,8 @@ export const C = IS_DARWIN
       MSG_CMSG_CLOEXEC: 0x40000000,
       MSG_NOSIGNAL: 0x4000,
       RLIMIT_NOFILE: 7,
+      LOCK_EX: 2,
+      LOCK_NB: 4,
     } as const);
 
 const ERRORS_LINUX: Readonly<Record<number, string>> = {

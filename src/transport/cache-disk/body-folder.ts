@@ -94,14 +94,15 @@ export class BodyFolder implements BodyFiles, BodyRoom {
   remove(ref: BodyRef): void {
     this.#open.forget(ref.id);
     unlink(this.places.bodyOf(ref.id), (error) => {
-      if (error === null) this.removed(ref);
-      else if (error.code !== "ENOENT") this.#options.trouble.tell("cannot remove a body", error.code ?? "");
+      // a file that is gone was counted all the same: each is forgotten once, by who took its entry away
+      if (error === null || error.code === "ENOENT") this.count(ref, -1);
+      else this.#options.trouble.tell("cannot remove a body", error.code ?? "");
     });
   }
 
-  /** Its file is gone: the room is free. */
-  removed({ length }: BodyRef): void {
-    if (!this.isMemory) this.#options.board.addBodyPages(-this.#pagesFor(length));
+  /** A file that an earlier start has left counts from now on (1), or is gone (-1). */
+  count({ length }: BodyRef, sign: 1 | -1): void {
+    if (!this.isMemory) this.#options.board.addBodyPages(sign * this.#pagesFor(length));
   }
 
   /** Gives back descriptors that nobody uses, as when the worker has too few. */

@@ -7,11 +7,11 @@
  * rule   what a process has reserved for what it is still writing stands in its own slot too: when it is killed,
  *        control gives that back
  */
-import { closeSync, ftruncateSync, openSync, renameSync } from "node:fs";
+import { closeSync, fchownSync, ftruncateSync, openSync, renameSync } from "node:fs";
 
 export const PAGE_BYTES = 4096;
 
-const FILE_BYTES = 64 * 1024;
+const FILE_BYTES = 128 * 1024;
 const MAGIC = 0x57_42_44_31;
 /** Words: magic, pages of bodies, pages of the log, number of the next segment. */
 const MAGIC_AT = 0;
@@ -25,10 +25,11 @@ const SLOTS = 1024;
 /** pid, pages reserved */
 const SLOT_WORDS = 2;
 const SLOTS_END = SLOTS_AT + SLOTS * SLOT_WORDS;
-/** More segments are never there at once: see `segmentBytesOf`. */
-export const MAX_SEGMENTS = 4096;
-const SEGMENTS_AT = 8192;
+/** Segments that have a place here: four times as many as there should ever be (`segmentBytesOf`). */
 const SEGMENT_SLOTS = 8192;
+const SEGMENTS_AT = 8192;
+/** number, pid of who writes it (0 = nobody any more) */
+const SEGMENT_WORDS = 2;
 
 export const pagesOf = (bytes: number) => Math.ceil(bytes / PAGE_BYTES);
 
@@ -43,9 +44,14 @@ export class DiskBoard {
   }
 
   /** Makes a new board at `path`, in the place of one that was there. in  the first numbers to be given */
-  static create(path: string, first: { readonly bodyId: number; readonly segment: number }): DiskBoard {
+  static create(
+    path: string,
+    first: { readonly bodyId: number; readonly segment: number },
+    owner?: { readonly uid: number; readonly gid: number },
+  ): DiskBoard {
     const file = openSync(`${path}.new`, "w+", 0o600);
     ftruncateSync(file, FILE_BYTES);
+    if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
     closeSync(file);
     const board = DiskBoard.#map(`${path}.new`);
     Atomics.store(board.#wide, BODY_ID_AT, BigInt(first.bodyId));
@@ -124,17 +130,34 @@ export class DiskBoard {
     }
   }
 
-  /** The segment can be read from now on. */
-  setLive(segment: number): void {
-    Atomics.store(this.#words, SEGMENTS_AT + (segment % SEGMENT_SLOTS), segment);
+  /** The segment can be read from now on. in  who writes it, 0 = nobody any more */
+  setLive(segment: number, writer: number): void {
+    const at = slotOfSegment(segment);
+    Atomics.store(this.#words, at + 1, writer);
+    Atomics.store(this.#words, at, segment);
   }
 
   setDropped(segment: number): void {
-    Atomics.compareExchange(this.#words, SEGMENTS_AT + (segment % SEGMENT_SLOTS), segment, 0);
+    Atomics.compareExchange(this.#words, slotOfSegment(segment), segment, 0);
   }
 
   isLive(segment: number): boolean {
-    return this.#words[SEGMENTS_AT + (segment % SEGMENT_SLOTS)] === segment;
+    return this.#words[slotOfSegment(segment)] === segment;
+  }
+
+  /** Nobody writes it any more. */
+  setSealed(segment: number): void {
+    if (this.isLive(segment)) Atomics.store(this.#words, slotOfSegment(segment) + 1, 0);
+  }
+
+  /** Segments that can be read, oldest first, with the process that writes each (0 = nobody). */
+  segments(): { readonly segment: number; readonly writer: number }[] {
+    const found: { segment: number; writer: number }[] = [];
+    for (let at = SEGMENTS_AT; at < SEGMENTS_AT + SEGMENT_SLOTS * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const segment = Atomics.load(this.#words, at);
+      if (segment !== 0) found.push({ segment, writer: Atomics.load(this.#words, at + 1) });
+    }
+    return found.sort((one, other) => one.segment - other.segment);
   }
 
   #ownSlot(): number {
@@ -161,7 +184,9 @@ export class DiskBoard {
   }
 }
 
-function isAlive(pid: number): boolean {
+const slotOfSegment = (segment: number) => SEGMENTS_AT + (segment % SEGMENT_SLOTS) * SEGMENT_WORDS;
+
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -4,7 +4,14 @@
  * why    the promises of node:fs wrap a descriptor in an object that the collector must close; these are shared,
  *        counted and closed by whoever has them
  */
-import { close, fsync, open, read, write, writev } from "node:fs";
+import { close, constants, fsync, open, read, write, writev } from "node:fs";
+
+/**
+ * For files in folders that workers write: control is root perhaps, and must not be led elsewhere by a link, nor wait for
+ * the other end of a pipe.
+ */
+export const READ_HERE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const CHANGE_HERE = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export function openFile(path: string, flags: string | number, mode = 0o600): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ import type { BodyReader } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { areBlocksGood, BLOCK_BYTES, readTail, tailBytes } from "./blocks.ts";
 import type { BodyPlaces } from "./body-places.ts";
-import { closeFile, openFile, readInto } from "./file-calls.ts";
+import { closeFile, openFile, READ_HERE, readInto } from "./file-calls.ts";
 
 const READ_BYTES = 256 * 1024;
 const MAX_IDLE = 32;
@@ -176,7 +176,7 @@ export class OpenBodies {
     const path = this.#places.bodyOf(ref.id);
     let file: number;
     try {
-      file = this.#isChecked ? await openFile(path, "r") : openSync(path, "r");
+      file = this.#isChecked ? await openFile(path, READ_HERE) : openSync(path, READ_HERE);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw error;
