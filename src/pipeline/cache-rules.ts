@@ -8,16 +8,31 @@
  * spec   RFC 9111 §2, §3, §4; RFC 9110 §9.2.3
  */
 import { cacheKey, forwardedKey } from "../cache/key.ts";
-import type { CachePolicy, RequestTest } from "../cache/policy.ts";
+import type { RequestTest } from "../cache/policy.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
+import type { ListenerConfig, RouteConfig } from "../config/config.ts";
 import { BODY_NONE } from "../core/body.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import { cookieOf, parameterOf } from "../route/request-text.ts";
 import type { CacheRules, Planned } from "./plan.ts";
 
-export function compileCache(route: string, policy: CachePolicy | undefined): CacheRules | undefined {
-  return policy === undefined ? undefined : { route, policy };
+/** in  `listeners`: all of the version; the route's clients come in by some of them */
+export function compileCache(
+  { name, cache, listeners: names }: Pick<RouteConfig, "name" | "cache" | "listeners">,
+  listeners: readonly ListenerConfig[],
+): CacheRules | undefined {
+  if (cache === undefined) return undefined;
+  const mine = listeners.filter(
+    (listener) =>
+      listener.redirectToHttps === undefined && (names.length === 0 || names.includes(listener.name)),
+  );
+  const hasSeveral = (isTls: boolean) =>
+    new Set(mine.filter(({ tls }) => (tls !== undefined) === isTls).flatMap(portsOf)).size > 1;
+  return { route: name, policy: cache, keysPort: hasSeveral(true) || hasSeveral(false) };
 }
+
+const portsOf = ({ bind }: ListenerConfig) =>
+  bind.map((address) => (address.kind === "tcp" ? address.port : 0));
 
 const STEERING = fieldMask("steering");
 /** Preconditions that only the origin may judge (RFC 9111 §4.3.2), and what asks for more than an answer. */
@@ -48,8 +63,11 @@ function holds(exchange: Planned, { kind, name, value }: RequestTest): boolean {
 }
 
 /** Under which key its answer is kept, before the variants that Vary makes. */
-export function keyOf(exchange: Planned, { route, policy }: CacheRules): string {
+export function keyOf(exchange: Planned, rules: CacheRules): string {
+  const { route, policy } = rules;
   const { downstream, requestFields } = exchange;
+  // an endpoint must not see a mark that is not in the key
+  if (exchange.query === "") exchange.isPathAsSent &&= !exchange.rawTarget.endsWith("?");
   return cacheKey(policy.key, {
     route,
     scheme: downstream.scheme,
@@ -57,9 +75,14 @@ export function keyOf(exchange: Planned, { route, policy }: CacheRules): string 
     path: exchange.path,
     query: exchange.query,
     requestFields,
-    // what others say about a client is dropped before an endpoint could hear it
-    extra: downstream.isTrusted ? forwardedKey(requestFields) : "",
+    extra: downstream.isTrusted || rules.keysPort ? extraOf(exchange, rules) : "",
   });
+}
+
+/** What endpoints are told beside the URL; what strangers say of themselves is dropped before they could hear it. */
+function extraOf({ downstream, requestFields }: Planned, { keysPort }: CacheRules): string {
+  const forwarded = downstream.isTrusted ? forwardedKey(requestFields) : "";
+  return keysPort ? `${downstream.localPort} ${forwarded}` : forwarded;
 }
 
 /** The request names its user: what is stored must be for everybody (RFC 9111 §3.5). */

@@ -83,7 +83,7 @@ export function compileSnapshot(config: Config, services: CompileServices): Snap
   );
   const routes = config.routes.map((route) => ({
     config: route,
-    route: compileRoute(route, groups, services),
+    route: compileRoute(route, groups, services, config.listeners),
   }));
   const sites = new Map(config.listeners.map((listener) => [listener.name, siteOf(listener, routes)]));
   return { sites, pools, groups };
@@ -132,6 +132,7 @@ function compileRoute(
   route: RouteConfig,
   groups: ReadonlyMap<string, UpstreamGroup>,
   services: CompileServices,
+  listeners: readonly ListenerConfig[],
 ): Route {
   const { requestMs } = route.timeouts;
   return {
@@ -141,7 +142,7 @@ function compileRoute(
       route.cache === undefined
         ? -1
         : slotFor(services.slots, seriesKey("cache", route.name), sharedKey("cache")),
-    cache: compileCache(route.name, route.cache),
+    cache: compileCache(route, listeners),
     action: compileAction(route, groups),
     rewrite: compileRewrite(route.rewrite, route.match.path),
     hostRewrite: route.rewrite.host,

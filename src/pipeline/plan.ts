@@ -160,6 +160,8 @@ export interface CacheRules {
   /** Its name: two routes never answer for each other. */
   readonly route: string;
   readonly policy: CachePolicy;
+  /** Endpoints are told on which of several ports a client came in: each port has answers of its own. */
+  readonly keysPort: boolean;
 }
 
 /** Who takes the answer to an exchange that has no client: `fetch.ts` fulfils it. */
