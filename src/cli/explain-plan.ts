@@ -148,7 +148,8 @@ export async function explain(asked: Asked, config: Config): Promise<Explanation
 
 /** Asked by the policy as it is: what it tests may be hidden in the copy. */
 function cacheOf({ name }: RouteConfig, exchange: Planned, config: Config): CacheFacts | undefined {
-  const rules = compileCache(name, config.routes.find((route) => route.name === name)?.cache);
+  const asked = config.routes.find((route) => route.name === name);
+  const rules = asked && compileCache(asked, config.listeners);
   return rules && cacheFacts(exchange, rules, Date.now());
 }
 
