@@ -175,6 +175,8 @@ export class Fetch implements Downstream {
 
   /** Phase `answer` of the exchange: a response head, or a failure. */
   answered(): void {
+    // what fails from now on cuts what was begun: it is neither tried again nor answered
+    if (this.exchange.failure === undefined) this.exchange.isHeadSent = true;
     this.order.settle(this);
     if (this.exchange.plan.isEnd || this.exchange.failure !== undefined) this.#finished();
   }
