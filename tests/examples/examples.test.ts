@@ -12,6 +12,7 @@ import { askGreeter } from "../../examples/grpc/greeter.ts";
 import type { Explanation } from "../../src/cli/explain-plan.ts";
 import { ROOT, weir } from "../cli/program.ts";
 import { needs } from "../support/tools.ts";
+import { cachingPromises } from "./caching.ts";
 import { type Example, startExample, writeCertificates } from "./example.ts";
 
 const FOLDER = join(ROOT, "examples");
@@ -444,6 +445,8 @@ function h2Get(session: ClientHttp2Session, path: string): Promise<string> {
     stream.on("error", reject);
   });
 }
+
+example("caching", cachingPromises);
 
 example("grpc", (running) => {
   test("calls and streams pass", async () => {
