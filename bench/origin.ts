@@ -4,7 +4,7 @@
  * why    a server that answers an upload before it has read it would let a proxy stop reading too; the sink
  *        reads every byte first, and then says how many there were
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../tests/support/ports.ts";
 import { clientFile, ORIGIN_CORE, start } from "./processes.ts";
@@ -21,7 +21,7 @@ const CACHED_FILES: readonly (readonly [name: string, bytes: Uint8Array | string
 
 export interface Origins {
   /**
-   * `/small`, `/10k`, `/1m`, `/100m`; any other path answers as `/small`. Under `/cached/` files that may be stored for a
+   * `/small`, `/10k`, `/1m`, `/100m`, and as text that compresses like text `/text-10k`, `/text-1m`; any other path answers as `/small`. Under `/cached/` files that may be stored for a
    * day: `small`, `1k`, `64k`, `1m`; `/origin-status` counts requests (ngx_http_stub_status_module).
    */
   readonly files: number;
@@ -32,11 +32,28 @@ export interface Origins {
   stop(): Promise<void>;
 }
 
+/** So many bytes of what people write: this project's own sources and pages, which are not the same twice. */
+function textOf(bytes: number): Buffer {
+  const folder = join(import.meta.dir, "..");
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for (const name of new Bun.Glob("{docs,src}/**/*.{md,ts}").scanSync(folder)) {
+    const piece = readFileSync(join(folder, name));
+    pieces.push(piece);
+    length += piece.length;
+    if (length >= bytes) break;
+  }
+  return Buffer.concat(pieces).subarray(0, bytes);
+}
+
 export async function startOrigins(folder: string): Promise<Origins> {
   const [files = 0, filesH2c = 0, sink = 0] = await freePorts(3);
   const root = join(folder, "files");
   mkdirSync(root, { recursive: true });
   writeFileSync(join(root, "10k"), Buffer.alloc(10 << 10, "weir"));
+  const text = textOf(MIB);
+  writeFileSync(join(root, "text-10k"), text.subarray(0, 10 << 10));
+  writeFileSync(join(root, "text-1m"), text);
   writeFileSync(join(root, "1m"), Buffer.alloc(MIB, "weir"));
   writeFileSync(join(root, "100m"), Buffer.alloc(100 * MIB, "weir"));
   mkdirSync(join(root, "cached"), { recursive: true });
@@ -92,6 +109,8 @@ ${listen.map((what) => `    listen 127.0.0.1:${what} backlog=4096 reuseport;`).j
     location / { return 200 "${SMALL_BODY}"; }
     location = /10k { }
     location = /1m { }
+    location = /text-10k { }
+    location = /text-1m { }
     location /cached/ { expires 1d; }
     location = /origin-status { stub_status; }
     location = /100m { }

@@ -35,6 +35,8 @@ export interface PeerOptions {
   readonly originProtocol?: "h1" | "h2c";
   /** Answers come from a cache in memory, as far as the origin allows. Varnish knows nothing else. */
   readonly cache?: boolean;
+  /** Answers of type text/plain are compressed; nginx and HAProxy know gzip alone, Weir's level 0 is its own choice. */
+  readonly compress?: { readonly codings: readonly string[]; readonly level: number };
 }
 
 export interface Peer extends Running {
@@ -100,6 +102,7 @@ function nginxConfig({
   certificates = [],
   http2 = false,
   cache = false,
+  compress,
 }: Parameters<ConfigOf>[0]): string {
   const listen = `listen 127.0.0.1:${port}${certificates.length > 0 ? " ssl" : ""}${http2 ? " http2" : ""}`;
   const access = `access_log ${join(folder, `${name}.access`)} combined${log === "batched" ? " buffer=64k flush=1s" : ""};`;
@@ -140,6 +143,7 @@ http {
   proxy_set_header Via "1.1 nginx";
   proxy_set_header X-Request-Id $request_id;
 ${cache ? nginxCache(join(folder, `${name}-cache`)) : ""}
+${compress === undefined ? "" : `  gzip on; gzip_comp_level ${compress.level}; gzip_types text/plain; gzip_proxied any; gzip_vary on; gzip_min_length 1024;`}
 ${(certificates.length > 0 ? certificates : [undefined])
   .map((files, index) =>
     nginxServer(
@@ -180,6 +184,7 @@ global
   nbthread ${workers}
   maxconn 12000
   no strict-limits
+${options.compress === undefined ? "" : `  tune.comp.maxlevel ${options.compress.level}`}
 defaults
   mode http
   timeout connect 5s
@@ -198,6 +203,7 @@ frontend web
   http-request set-header X-Request-Id %[uuid]
   default_backend origin
 backend origin
+${options.compress === undefined ? "" : "  compression algo gzip\n  compression type text/plain"}
 ${options.cache === true ? haproxyCache.rules : ""}  server o1 127.0.0.1:${originPort} pool-max-conn 128${originProtocol === "h2c" ? " proto h2" : ""}
 ${options.cache === true ? haproxyCache.section : ""}
 `;
@@ -209,7 +215,7 @@ async function weirConfig(options: Parameters<ConfigOf>[0]): Promise<string> {
   const access = `{ format: combined, to: "${join(folder, `${name}.access.log`)}" }`;
   const list =
     routes === undefined
-      ? `  - { to: origin${cache ? ", cache: { enabled: true }" : ""} }`
+      ? `  - { to: origin${cache ? ", cache: { enabled: true }" : ""}${weirCompress(options)} }`
       : indexes(routes)
           .map((index) => `  - { match: { path: "${routePath(index)}*" }, to: origin }`)
           .join("\n");
@@ -228,6 +234,12 @@ admin: { bind: "127.0.0.1:${await freePort()}" }
 observe: { accessLog: ${log === undefined ? "off" : access}, metrics: true }
 ${cache ? "cache: { memory: 256MiB }" : ""}
 `;
+}
+
+function weirCompress({ compress }: Partial<PeerOptions>): string {
+  if (compress === undefined) return "";
+  const { codings, level } = compress;
+  return `, compress: { codings: [${codings.join(", ")}], level: ${level === 0 ? "auto" : level} }`;
 }
 
 function weirFront({ certificates = [], http2 = false }: Partial<PeerOptions>): string {

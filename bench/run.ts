@@ -14,6 +14,7 @@ import { isInstalled, provide } from "../tests/packages.mjs";
 import { memoryFolder } from "./cache-peers.ts";
 import type { Bench, Case } from "./case.ts";
 import { CACHE_CASES } from "./cases/cache.ts";
+import { COMPRESS_CASES } from "./cases/compress.ts";
 import { CONNECTION_CASES } from "./cases/connections.ts";
 import { REQUEST_CASES } from "./cases/requests.ts";
 import { SECURE_CASES } from "./cases/secure.ts";
@@ -29,6 +30,7 @@ const CASES: readonly Case[] = [
   ...CONNECTION_CASES,
   ...SECURE_CASES,
   ...CACHE_CASES,
+  ...COMPRESS_CASES,
 ];
 /** Kinds whose program has another name. */
 const PROGRAMS: Partial<Record<PeerKind, string>> = { varnish: "varnishd" };
