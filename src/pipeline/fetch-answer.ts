@@ -143,13 +143,15 @@ function share(fetch: Fetch, kept: Kept): void {
     if (!serveShared(waiter, fetch, isFirst)) requeue(waiter);
     isFirst = false;
   }
+  fetch.fill.body?.opened();
 }
 
-/** out  false when it does not fit: another variant, or it is for its own user alone */
+/** out  false when it does not fit: another variant, or for its own user alone, or its beginning is gone */
 export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): boolean {
   const { fill } = fetch;
   if (fill === undefined || !fits(waiter, fetch, fill)) return false;
   const { stored, body } = fill;
+  if (body?.isWhole === false) return false;
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
   note.stores(stored, !isFirst, wallOf(waiter));

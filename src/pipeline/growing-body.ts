@@ -77,6 +77,8 @@ export class GrowingBody implements BodySource {
   #isFull = false;
   #isFileFull = false;
   #isBroken = false;
+  /** Those who waited are joining, one by one: what the first has read is still to be read by the next. */
+  #isOpening = true;
 
   constructor(keeper: Keeper, budget: BufferBudget, declaredBytes: number) {
     this.#keeper = keeper;
@@ -87,6 +89,18 @@ export class GrowingBody implements BodySource {
 
   join(reader: GrowthReader): void {
     this.#readers.add(reader);
+  }
+
+  /** All who waited for it have joined. */
+  opened(): void {
+    this.#isOpening = false;
+    this.#trim();
+  }
+
+  /** True while a reader can begin at the beginning. */
+  get isWhole(): boolean {
+    const heldFrom = this.#pieces[0]?.start ?? this.length;
+    return !this.#isBroken && heldFrom <= (this.#writer?.length ?? 0);
   }
 
   get hasReaders(): boolean {
@@ -218,6 +232,7 @@ export class GrowingBody implements BodySource {
 
   /** Gives back what everybody has, or can read from the file. */
   #trim(): void {
+    if (this.#isOpening && this.#isPassing) return;
     const inFile = this.#writer?.length ?? 0;
     const keepFrom = this.#isPassing ? Math.max(inFile, this.#slowest()) : inFile;
     while (this.#pieces.length > 0) {
