@@ -1,7 +1,7 @@
 /**
  * Record log: records in segments, and what happens when these are full: S3-FIFO by segments.
  *
- * shape  what is new goes to the small queue, a tenth of memory; when its turn comes, what was used meanwhile is copied to
+ * shape  what is new goes to the small queue, a twentieth of memory; when its turn comes, what was used meanwhile is copied to
  *        the main queue and the rest is forgotten, its hash kept for a while (`Ghosts`). In the main queue what was used
  *        goes round once more. No order is kept between records, so a hit writes nothing
  * cost   making room walks one segment, some 100 µs for 1 MiB; at most ROUNDS of them for one record, then a segment is
@@ -38,10 +38,12 @@ import {
 
 const ROUNDS = 8;
 /** Of the segments in use. */
-const SMALL_SHARE = 0.1;
-/** Uses that a record needs to get from the small queue into the main one, and to stay in that. */
-const USES_FOR_MAIN = 1;
-const USES_TO_STAY = 1;
+const SMALL_SHARE = 0.05;
+/** Uses that a record needs to get from the small queue into the main one. */
+const USES_FOR_MAIN = 2;
+/** To stay in that it needs one; what is so many times as large as others there two, or three: it costs as much more. */
+const LARGE = 1.5;
+const VERY_LARGE = 3;
 /** Of the budget: what records and files may each keep when both want more. */
 const FAIR_SHARE = 0.5;
 
@@ -68,6 +70,8 @@ interface Walk {
   readonly isMain: boolean;
   /** Nothing may stay. */
   readonly isForced: boolean;
+  /** Length of a record in it, on average. */
+  readonly usualLength: number;
   /** To be kept where they were, packed at the beginning of the scratch memory. */
   readonly survivors: Survivor[];
   keptEnd: number;
@@ -218,6 +222,7 @@ export class RecordLog {
       generation: segments.generationOf(victim),
       isMain: segments.queueOf(victim) === MAIN,
       isForced,
+      usualLength: used / Math.max(1, countOf(scratch, used)),
       survivors: [],
       keptEnd: 0,
     };
@@ -240,8 +245,7 @@ export class RecordLog {
     const at = this.#index.find(high, low);
     const { words } = this.#index;
     if (at === -1 || words[at + PLACE] !== from || words[at + GENERATION] !== walk.generation) return;
-    const uses = words[at + USES] as number;
-    const isKept = uses >= (walk.isMain ? USES_TO_STAY : USES_FOR_MAIN) && !walk.isForced;
+    const isKept = (words[at + USES] as number) >= usesNeeded(walk, length) && !walk.isForced;
     if (!isKept || (words[at + KEEP_UNTIL] as number) < this.nowS) {
       this.#forget(walk, { high, low, from, offset }, at);
     } else if (this.#fits(this.#main, length)) {
@@ -288,4 +292,21 @@ export class RecordLog {
     }
     index.unlock(bucket);
   }
+}
+
+/** How many records there are in `bytes[0, used)`. */
+function countOf(bytes: Buffer, used: number): number {
+  let count = 0;
+  for (let offset = 0; offset + RECORD_START_BYTES <= used; count++) {
+    const length = recordLengthIn(bytes.subarray(offset, used));
+    if (length === 0) break;
+    offset += roomOf(length);
+  }
+  return count;
+}
+
+function usesNeeded({ isMain, usualLength }: Walk, length: number): number {
+  if (!isMain) return USES_FOR_MAIN;
+  if (length > usualLength * VERY_LARGE) return 3;
+  return length > usualLength * LARGE ? 2 : 1;
 }
