@@ -46,19 +46,6 @@ export function removeBodyFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Removes what a worker was writing when it ended. */
-export function removeParts(folder: string): void {
-  const places = new BodyPlaces(folder);
-  for (const name of namesIn(places.parts)) {
-    if (isAlive(pidOfPart(name))) continue;
-    try {
-      unlinkSync(join(places.parts, name));
-    } catch {
-      // gone already
-    }
-  }
-}
-
 function removeUnowned(): void {
   for (const name of namesIn(ROOT)) {
     const folder = join(ROOT, name);

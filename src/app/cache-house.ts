@@ -25,12 +25,18 @@ export interface CacheHouse {
   /** Places for responses, most of them empty; `keptFrom` looks at some of them. */
   readonly places: number;
   keptFrom(place: number, count: number): readonly KeptResponse[];
-  /**
-   * No new worker will look for it; who has it goes on with it. `isHandedOver`: another control has it now, and nothing
-   * but our own names is taken away
-   */
-  close(isHandedOver: boolean): Promise<void>;
+  /** It is ours again: who was to take it over has failed. */
+  own(): void;
+  /** No new worker will look for it; who has it goes on with it. */
+  close(end: CacheEnd): Promise<void>;
 }
+
+/**
+ * stopped      nobody uses it any more
+ * replaced     exchanges that began with it finish, all others have another
+ * handed_over  another control looks after it: nothing but our own names is taken away
+ */
+export type CacheEnd = "stopped" | "replaced" | "handed_over";
 
 export function hasSameSettings(one: CacheSettings, two: CacheSettings): boolean {
   return (

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "bun:test";
 import type { PurgeScope } from "../cache/store.ts";
 import type { CacheConfig, Config } from "../config/config.ts";
 import type { CacheHouse, CacheSettings } from "./cache-house.ts";
-import { CacheKeeper, type SavedCache } from "./cache-keeper.ts";
+import { CacheKeeper, type Predecessor, type SavedCache } from "./cache-keeper.ts";
 import type { CachePlace } from "./messages.ts";
 
 const SMALL: CacheConfig = { memoryBytes: 1 << 20, disk: undefined, purgeFrom: [], audit: undefined };
@@ -17,17 +17,13 @@ beforeEach(() => {
   failure = undefined;
 });
 
-function keeperOf(inherited?: SavedCache) {
+function keeperOf(inherited?: SavedCache, mayShareRows = true) {
   let count = 0;
-  const build = (
-    _settings: CacheSettings,
-    _workers: number,
-    from: CachePlace | undefined,
-  ): Promise<CacheHouse> => {
-    const name = from === undefined ? `new${++count}` : `adopted ${from.zonePath}`;
-    if (failure !== undefined) return Promise.reject(new Error(failure));
+  const build = (_settings: CacheSettings, _workers: number, from: Predecessor | undefined) => {
+    const name = from?.isWhole === true ? `adopted ${from.place.zonePath}` : `new${++count}`;
+    if (failure !== undefined) return Promise.reject<CacheHouse>(new Error(failure));
     done.push(`build ${name}`);
-    return Promise.resolve({
+    return Promise.resolve<CacheHouse>({
       place: { zonePath: name, bodies: undefined, disk: undefined },
       store: undefined as never,
       purge: () => {
@@ -39,13 +35,14 @@ function keeperOf(inherited?: SavedCache) {
       tiers: () => [],
       places: 0,
       keptFrom: () => [],
-      close: (isHandedOver) => {
-        done.push(`close ${name}${isHandedOver ? ", handed over" : ""}`);
+      own: () => {},
+      close: (end) => {
+        done.push(`close ${name}: ${end}`);
         return Promise.resolve();
       },
     });
   };
-  return new CacheKeeper({ build, inherited });
+  return new CacheKeeper({ build, inherited, mayShareRows });
 }
 
 const pathOf = (prepared: { place: CachePlace | undefined } | string) =>
@@ -78,7 +75,7 @@ test("other sizes make a new one, and the one before goes once all workers have 
     "purge new2",
     "forget 3 new1",
     "forget 3 new2",
-    "close new1",
+    "close new1: replaced",
     "purge new2",
   ]);
 });
@@ -93,7 +90,7 @@ test("a reload that fails leaves the cache as it was", async () => {
   await keeper.prepare({ server, cache: undefined });
   await keeper.abandon();
   expect(keeper.house?.place.zonePath).toBe("new1");
-  expect(done).toEqual(["build new1", "build new2", "close new2"]);
+  expect(done).toEqual(["build new1", "build new2", "close new2: replaced"]);
 });
 
 test("without any route that caches there is no cache", async () => {
@@ -105,7 +102,7 @@ test("without any route that caches there is no cache", async () => {
   await keeper.commit();
   await keeper.prepare({ server, cache: undefined });
   await keeper.commit();
-  expect([keeper.house, done]).toEqual([undefined, ["build new1", "close new1"]]);
+  expect([keeper.house, done]).toEqual([undefined, ["build new1", "close new1: replaced"]]);
 });
 
 test("one that cannot be had is told", async () => {
@@ -122,6 +119,7 @@ test("an upgrade takes the cache over when its sizes are the same", async () => 
   expect(pathOf(await same.prepare({ server, cache: SMALL }))).toBe("adopted new1");
   await same.commit();
   expect(pathOf(await keeperOf(saved).prepare({ server, cache: LARGE }))).toBe("new1");
-  await old.close(true);
-  expect(done.at(-1)).toBe("close new1, handed over");
+  expect(pathOf(await keeperOf(saved, false).prepare({ server, cache: SMALL }))).toBe("new1");
+  await old.close("handed_over");
+  expect(done.at(-1)).toBe("close new1: handed_over");
 });

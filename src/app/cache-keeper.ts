@@ -8,7 +8,7 @@
 import type { CacheStatus } from "../admin/cache-status.ts";
 import type { PurgeScope } from "../cache/store.ts";
 import type { Config } from "../config/config.ts";
-import { type CacheHouse, type CacheSettings, hasSameSettings } from "./cache-house.ts";
+import { type CacheEnd, type CacheHouse, type CacheSettings, hasSameSettings } from "./cache-house.ts";
 import type { CachePlace } from "./messages.ts";
 
 /** What the next generation is told. */
@@ -17,15 +17,24 @@ export interface SavedCache {
   readonly settings: CacheSettings;
 }
 
+/** What a new cache takes over, where it can. */
+export interface Predecessor {
+  readonly place: CachePlace;
+  /** Sizes are the same, and so are the rows of workers: all of it, as it is. Else what is on the same disk. */
+  readonly isWhole: boolean;
+}
+
 export interface CacheKeeperOptions {
-  /** Builds a cache, or takes over the one at `inherited`. Rejects with a sentence when it cannot. */
+  /** Builds a cache. Rejects with a sentence when it cannot. */
   readonly build: (
     settings: CacheSettings,
     workers: number,
-    inherited: CachePlace | undefined,
+    predecessor: Predecessor | undefined,
   ) => Promise<CacheHouse>;
   /** Of the generation before an upgrade. */
   readonly inherited: SavedCache | undefined;
+  /** False when rows of workers mean something else in that generation. */
+  readonly mayShareRows: boolean;
 }
 
 interface Kept {
@@ -35,14 +44,16 @@ interface Kept {
 
 export class CacheKeeper {
   readonly #build: CacheKeeperOptions["build"];
+  readonly #mayShareRows: boolean;
   #inherited: SavedCache | undefined;
   #current: Kept | undefined;
   /** Of the configuration that is being brought in, while it is another one. */
   #next: Kept | undefined;
   #isNextWanted = false;
 
-  constructor({ build, inherited }: CacheKeeperOptions) {
+  constructor({ build, inherited, mayShareRows }: CacheKeeperOptions) {
     this.#build = build;
+    this.#mayShareRows = mayShareRows;
     this.#inherited = inherited;
   }
 
@@ -63,15 +74,23 @@ export class CacheKeeper {
     if (current !== undefined && hasSameSettings(current.settings, settings)) {
       return { place: current.house.place };
     }
-    const inherited = this.#inherited;
-    const isSame = inherited !== undefined && hasSameSettings(inherited.settings, settings);
     try {
-      const house = await this.#build(settings, workers, isSame ? inherited.place : undefined);
+      const house = await this.#build(settings, workers, this.#predecessorOf(settings));
       this.#next = { settings, house };
       return { place: house.place };
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  #predecessorOf(settings: CacheSettings): Predecessor | undefined {
+    const inherited = this.#inherited;
+    if (inherited !== undefined) {
+      const isWhole = this.#mayShareRows && hasSameSettings(inherited.settings, settings);
+      return { place: inherited.place, isWhole };
+    }
+    const current = this.#current;
+    return current === undefined ? undefined : { place: current.house.place, isWhole: false };
   }
 
   /** All workers use what was prepared. */
@@ -81,14 +100,16 @@ export class CacheKeeper {
     else if (!this.#isNextWanted) this.#current = undefined;
     this.#next = undefined;
     this.#inherited = undefined;
-    if (before !== undefined && before !== this.#current) await before.house.close(false);
+    if (before !== undefined && before !== this.#current) await before.house.close("replaced");
   }
 
   /** What was prepared is not wanted. */
   async abandon(): Promise<void> {
     const next = this.#next;
     this.#next = undefined;
-    await next?.house.close(false);
+    if (next === undefined) return;
+    await next.house.close("replaced");
+    this.own();
   }
 
   /** in  all at once in force. out  why it may not last */
@@ -116,11 +137,16 @@ export class CacheKeeper {
     return current === undefined ? undefined : { place: current.house.place, settings: current.settings };
   }
 
-  async close(isHandedOver: boolean): Promise<void> {
+  /** Who was to take over has failed. */
+  own(): void {
+    this.house?.own();
+  }
+
+  async close(end: CacheEnd): Promise<void> {
     const houses = this.#houses();
     this.#current = undefined;
     this.#next = undefined;
-    await Promise.all(houses.map((house) => house.close(isHandedOver)));
+    await Promise.all(houses.map((house) => house.close(end)));
   }
 
   #houses(): CacheHouse[] {

@@ -349,6 +349,7 @@ class Control {
     const state = running.handoverState(this.#facts(), this.#door?.port);
     const failed = await handOver({ command, state, log: this.#log, stop: this.#stopUpgrade.signal });
     if (failed !== undefined) {
+      running.cache.own();
       this.#log("error", "control", `upgrade failed, pid ${process.pid} goes on: ${failed}`);
       return;
     }

@@ -403,6 +403,7 @@ export class Dataplane {
     const deadlineMs = clock.nowMs + timeoutMs;
     while (this.#entrances.openCount > 0 && performance.now() < deadlineMs) await Bun.sleep(DRAIN_LOOK_MS);
     this.#entrances.kill();
+    await this.#cache.close();
     await this.#accessLog?.file.close();
   }
 }

@@ -7,6 +7,7 @@ import { openMemoryStore } from "../cache/memory/memory-store.ts";
 import type { CacheStore } from "../cache/store.ts";
 import { BodyFolder } from "../transport/cache-disk/body-folder.ts";
 import { DiskBoard } from "../transport/cache-disk/disk-board.ts";
+import { openDiskTier } from "../transport/cache-disk/disk-tier.ts";
 import type { DescriptorRoom } from "../transport/cache-disk/open-bodies.ts";
 import { Trouble } from "../transport/cache-disk/trouble.ts";
 import { CacheZone } from "../zone/cache-zone.ts";
@@ -43,7 +44,7 @@ export class OpenCache {
       return undefined;
     }
     try {
-      this.#next = { path: place.zonePath, store: openStore(place, this.#options) };
+      this.#next = openStore(place, this.#options);
       return undefined;
     } catch (error) {
       return `the cache cannot be opened: ${(error as Error).message}`;
@@ -51,8 +52,23 @@ export class OpenCache {
   }
 
   commit(): void {
+    const before = this.#current;
     this.#current = this.#next;
     this.#next = undefined;
+    // what still finishes with the one before may write a little more; that is lost, and no harm
+    if (before !== undefined && before !== this.#current) void this.#closeOne(before);
+  }
+
+  /** Nobody uses it any more: the process ends. */
+  async close(): Promise<void> {
+    const current = this.#current;
+    if (current !== undefined) await this.#closeOne(current);
+  }
+
+  async #closeOne({ close }: Opened): Promise<void> {
+    await close().catch((error: unknown) => {
+      this.#options.log("warn", "cache", `the end of what was stored is not on the disk: ${String(error)}`);
+    });
   }
 
   abandon(): void {
@@ -63,20 +79,29 @@ export class OpenCache {
 interface Opened {
   readonly path: string;
   readonly store: CacheStore;
+  /** Writes what waits for the disk. */
+  readonly close: () => Promise<void>;
 }
 
-function openStore(place: CachePlace, { row, descriptors, log }: OpenCacheOptions): CacheStore {
+function openStore(place: CachePlace, { row, descriptors, log }: OpenCacheOptions): Opened {
   const zone = CacheZone.open(place.zonePath);
-  const { bodies } = place;
-  const files =
-    bodies === undefined
-      ? undefined
-      : new BodyFolder({
-          root: bodies,
-          board: DiskBoard.open(boardIn(bodies)),
-          budgetBytes: undefined,
-          descriptors,
-          trouble: new Trouble(bodies, (line) => log("warn", "cache", line)),
-        });
-  return openMemoryStore(zone, { row, files });
+  const { bodies, disk, zonePath: path } = place;
+  const report = (line: string) => log("warn", "cache", line);
+  if (disk !== undefined) {
+    const tier = openDiskTier({ path: disk.path, budgetBytes: disk.bytes, descriptors, report });
+    const store = openMemoryStore(zone, { row, files: tier.files, cold: tier.records });
+    return { path, store, close: () => tier.close() };
+  }
+  const files = bodies === undefined ? undefined : bodyFilesIn(bodies, descriptors, report);
+  return { path, store: openMemoryStore(zone, { row, files }), close: () => Promise.resolve() };
+}
+
+function bodyFilesIn(root: string, descriptors: DescriptorRoom, report: (line: string) => void): BodyFolder {
+  return new BodyFolder({
+    root,
+    board: DiskBoard.open(boardIn(root)),
+    budgetBytes: undefined,
+    descriptors,
+    trouble: new Trouble(root, report),
+  });
 }

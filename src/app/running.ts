@@ -149,7 +149,7 @@ export class Running {
     });
     const onFailing = (upstream: string, endpoint: string, detail: string) =>
       this.ejections.failing(upstream, endpoint, detail);
-    const { cache, purger, cacheReader } = makeCaching(log, identity, state);
+    const { cache, purger, cacheReader } = makeCaching(log, identity, inheritance);
     [this.cache, this.purger, this.cacheReader] = [cache, purger, cacheReader];
     const onPurge: Purger["purgeScope"] = (...asked) => purger.purgeScope(...asked);
     const addresses = () => this.resolver.addresses();
@@ -231,7 +231,7 @@ export class Running {
     this.workers.kill();
     this.sockets.close(isHandedOver);
     this.zone.remove();
-    return this.cache.close(isHandedOver);
+    return this.cache.close(isHandedOver ? "handed_over" : "stopped");
   }
 
   handoverState(facts: RunningFacts, adminPort: number | undefined): HandoverState {
@@ -343,14 +343,15 @@ export class Running {
   }
 }
 
-/** `state`: of the generation before; rows of workers mean the same only in one zone of counters. */
-function makeCaching(log: Log, identity: Identity | undefined, state: HandoverState | undefined) {
+function makeCaching(log: Log, identity: Identity | undefined, inheritance: Inheritance | undefined) {
   const cache = new CacheKeeper({
-    build: (settings, workers, inherited) => buildCacheHouse({ settings, workers, inherited, identity, log }),
-    inherited: state?.cache,
+    build: (settings, workers, predecessor) =>
+      buildCacheHouse({ settings, workers, predecessor, identity, log }),
+    inherited: inheritance?.state.cache,
+    mayShareRows: inheritance?.zone !== undefined,
   });
   const carryOut: CacheKeeper["purge"] = (...asked) => cache.purge(...asked);
-  const purger = new Purger({ log, nowMs: Date.now, carryOut }, state?.purges);
+  const purger = new Purger({ log, nowMs: Date.now, carryOut }, inheritance?.state.purges);
   return { cache, purger, cacheReader: new CacheReader({ cache, purger, nowMs: Date.now }) };
 }
 

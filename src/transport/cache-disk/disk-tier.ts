@@ -209,6 +209,11 @@ export class DiskKeeper {
     };
   }
 
+  /** Who was to go on with the folder has failed: purges are written down here again. Throws as `restore` does. */
+  takeBack(purges: JournaledBoard): void {
+    this.#journal.begin(purges);
+  }
+
   /** After the workers have ended. */
   async close(): Promise<void> {
     await this.#tier.close();
