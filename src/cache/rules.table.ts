@@ -29,6 +29,7 @@ const ROWS = {
   validated:                 ["RFC 9111 §4.3.3",  "the endpoint says that what is stored still holds"],
   stale_if_error:            ["RFC 5861 §4",      "it is stale, and answers because the endpoint fails"],
 
+  unshared:                  ["RFC 9111 §3",      "its last answers could not be stored: most requests pass, one in eight is judged"],
   min_uses:                  ["cache.minUses",    "it has not been asked for often enough to be stored"],
 
   // why the cache is not asked (cache-rules.ts)

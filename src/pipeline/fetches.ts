@@ -12,6 +12,18 @@ const MAX_UNSHARED = 10_000;
 /** Keys whose uses are counted; whoever has not been asked for longest is forgotten. */
 const MAX_COUNTED = 20_000;
 
+/** After so many answers in a row that could not be kept, most requests are not even judged. */
+const PASS_AFTER = 3;
+const PROBE_EACH = 8;
+
+interface Unshared {
+  /** When it may be waited for again. */
+  untilMs: number;
+  /** Answers in a row. */
+  streak: number;
+  turn: number;
+}
+
 /** A fetch, as far as the table cares. */
 export interface Joinable {
   readonly order: { readonly key: string };
@@ -23,8 +35,7 @@ export interface Joinable {
 
 export class Fetches<F extends Joinable> {
   readonly #open = new Map<string, F>();
-  /** When each may be waited for again. */
-  readonly #unshared = new Map<string, number>();
+  readonly #unshared = new Map<string, Unshared>();
   readonly #uses = new Map<string, number>();
 
   /** The fetch that a request for this key may join. */
@@ -42,18 +53,26 @@ export class Fetches<F extends Joinable> {
     };
   }
 
-  isUnshared(key: string, nowMs: number): boolean {
-    const untilMs = this.#unshared.get(key);
-    if (untilMs === undefined) return false;
-    if (nowMs < untilMs) return true;
-    this.#unshared.delete(key);
-    return false;
+  /**
+   * What to do with a request for this key: ask together with others; ask alone, as the last answer was one client's own;
+   * or let it pass as if there were no cache, as several were, one after the other. One of PROBE_EACH still asks alone: as
+   * soon as an answer can be kept, it is.
+   */
+  adviceFor(key: string, nowMs: number): "together" | "alone" | "pass" {
+    const known = this.#unshared.get(key);
+    if (known === undefined) return "together";
+    if (nowMs >= known.untilMs) {
+      this.#unshared.delete(key);
+      return "together";
+    }
+    return known.streak >= PASS_AFTER && ++known.turn % PROBE_EACH !== 0 ? "pass" : "alone";
   }
 
   /** The answer was one client's alone. */
   noteUnshared(key: string, nowMs: number): void {
+    const streak = (this.#unshared.get(key)?.streak ?? 0) + 1;
     this.#unshared.delete(key);
-    this.#unshared.set(key, nowMs + UNSHARED_MS);
+    this.#unshared.set(key, { untilMs: nowMs + UNSHARED_MS, streak, turn: 0 });
     forgetOldest(this.#unshared, MAX_UNSHARED);
   }
 
@@ -71,7 +90,7 @@ export class Fetches<F extends Joinable> {
   }
 }
 
-function forgetOldest(map: Map<string, number>, limit: number): void {
+function forgetOldest(map: Map<string, unknown>, limit: number): void {
   if (map.size <= limit) return;
   for (const oldest of map.keys()) {
     map.delete(oldest);

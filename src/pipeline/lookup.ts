@@ -129,8 +129,12 @@ function absent(look: Look, stale: StoredResponse | undefined): Next {
   if (note.rounds > MAX_ROUNDS || (isPart && stale === undefined)) return "choose";
   const { fetches } = exchange.plan.services;
   const key = note.place;
-  const mayShare =
-    rules.policy.coalesceMs > 0 && !note.directives.noStore && !fetches.isUnshared(key, clock.nowMs);
+  const advice = fetches.adviceFor(key, clock.nowMs);
+  if (advice === "pass" && stale === undefined) {
+    note.passes("unshared");
+    return "choose";
+  }
+  const mayShare = rules.policy.coalesceMs > 0 && !note.directives.noStore && advice === "together";
   const underWay = mayShare ? (fetches.find(key) as Fetch | undefined) : undefined;
   if (underWay !== undefined) return join(look, underWay);
   const order = { key, primary: note.key, stale, mayShare, isBackground: false, settle };
