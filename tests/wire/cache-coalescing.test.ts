@@ -27,10 +27,10 @@ interface Place {
   readonly port: number;
 }
 
-async function start(script: Script, cache = "enabled: true"): Promise<Place> {
+async function start(script: Script, cache = "enabled: true", rest = ""): Promise<Place> {
   const origin = await CountingOrigin.start(script);
   stage.after(() => origin.stop());
-  const weir = await stage.weir(cachedTo(origin.address, cache));
+  const weir = await stage.weir(cachedTo(origin.address, cache, rest));
   return { origin, weir, port: weir.port() };
 }
 
@@ -168,7 +168,10 @@ for (const [title, head, body, isReset] of CUTS) {
       return undefined;
     });
     const clients = await crowd(port, () => get("/cut"), 5);
-    for (const client of clients) await expect(client.response()).rejects.toThrow();
+    for (const client of clients) {
+      await client.untilClose(3000); // a client that hears of no end would wait for ever
+      await expect(client.response()).rejects.toThrow();
+    }
     isWell = true;
     for (let times = 0; times < 2; times++) expect((await ask(port, get("/cut"))).body).toBe("whole");
   });
@@ -258,6 +261,20 @@ test("a body that is too large to be kept is not fetched on when nobody reads it
   client.reset();
   await eventually(() => closed[0]?.isClosed === true, 5000, "the endpoint's connection to end");
 });
+
+for (const [title, head, end] of [
+  ["of a length that was told", `Content-Length: ${5 * MIB}`, ""],
+  ["in chunks", "Transfer-Encoding: chunked", "\r\n0\r\n\r\n"],
+] as const) {
+  test(`a body ${title} that the store has no room for reaches all who waited`, async () => {
+    const body = "0123456789abcdef".repeat((5 * MIB) / 16);
+    const start16 = end === "" ? "" : `${body.length.toString(16)}\r\n`;
+    const script: Script = () => `HTTP/1.1 200 OK\r\n${FRESH}\r\n${head}\r\n\r\n${start16}${body}${end}`;
+    const { port } = await start(script, "enabled: true", "cache: { memory: 8MiB }\n");
+    const clients = await crowd(port, () => get("/big"), 5);
+    for (const client of clients) expect((await client.response("GET", 10_000)).body === body).toBe(true);
+  });
+}
 
 test("who asks while another one reads what is too large to be kept gets an answer from its beginning", async () => {
   const { port } = await start(endless, "enabled: true, maxSize: 1MiB");
