@@ -385,6 +385,17 @@ export class Dataplane {
     this.#gates.tick();
   }
 
+  #tellCompression(): void {
+    const { open, level, bytesIn, bytesOut, refused } = this.#encoders;
+    const { at } = WORKER;
+    const slot = this.#pipeline.workerSlot;
+    this.#counters[slot + at.compressing] = open;
+    this.#counters[slot + at.compressLevel] = level;
+    this.#counters[slot + at.compressBytes] = bytesIn;
+    this.#counters[slot + at.compressBytes + 1] = bytesOut;
+    this.#counters[slot + at.compressRefused] = refused;
+  }
+
   #keepHouse(): void {
     this.#memory.look();
     this.#inFlight.refresh(this.#counters.length);
@@ -393,6 +404,7 @@ export class Dataplane {
     const { workerSlot } = this.#pipeline;
     this.#counters[workerSlot + WORKER.at.bufferedBytes] = this.#budget.usedBytes;
     this.#counters[workerSlot + WORKER.at.logDropped] = this.#accessLog?.file.dropped ?? 0;
+    this.#tellCompression();
   }
 
   /** Stops accepting, finishes what is in flight; settles when all is done or at the deadline. */

@@ -49,6 +49,10 @@ const WORKER_ROWS = {
   loopLagSec: gauge("weir_worker_loop_lag_seconds", "delay of the last timer tick"),
   shed: { name: "weir_requests_shed_total", kind: "counter", help: "requests turned away because the worker was overloaded, by their route's priority", each: { label: "priority", values: SHED_NAMES }, slots: SHED_NAMES.length } as MetricRow,
   shedLevel: gauge("weir_worker_shed_level", "how much the worker turns away: 0 = nothing, each priority that gets nothing adds 1, one that gets a share its part"),
+  compressing: gauge("weir_worker_compressing", "response bodies that are being compressed as they come"),
+  compressLevel: gauge("weir_worker_compress_level", "level that `compress.level: auto` has come to: 5 in calm, 1 under load"),
+  compressBytes: { name: "weir_compress_bytes_total", kind: "counter", help: "response body bytes that went through compression, before and after it", each: { label: "side", values: ["before", "after"] }, slots: 2 } as MetricRow,
+  compressRefused: counter("weir_compress_refused_total", "response bodies sent as they are because encoders had taken their share of memory"),
 };
 
 const LISTENER_ROWS = {

@@ -127,6 +127,8 @@ describe("bytes on their way", () => {
       await eventually(() => stream.trailers !== undefined);
       expect(stream.text).toBe(whole.toString());
       expect([stream.trailers, stream.isClean]).toEqual(["X-Sum: 1\r\n", true]);
+      const { bytesIn, bytesOut } = stream.services.encoders;
+      expect([bytesIn, bytesOut]).toEqual([whole.length, Buffer.concat(stream.sent).length]);
     }
   });
 

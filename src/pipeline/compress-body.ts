@@ -69,7 +69,7 @@ export class CompressedBody implements Coder, Flushable {
     const bytes = first.subarray(firstStart, firstEnd);
     const slice = bytes.subarray(0, SLICE_BYTES);
     this.#isBegun = true;
-    this.#exchange.first = this.#encoder.encode(slice, FLUSH);
+    this.#exchange.first = this.#encodeBytes(slice, FLUSH);
     this.#exchange.firstStart = 0;
     this.#exchange.firstEnd = this.#exchange.first.length;
     if (bytes.length > slice.length) this.#keep(bytes, slice.length, false);
@@ -168,7 +168,7 @@ export class CompressedBody implements Coder, Flushable {
   #encode(bytes: Buffer, mode: EncodeMode): boolean {
     let encoded: Buffer;
     try {
-      encoded = this.#encoder.encode(bytes, mode);
+      encoded = this.#encodeBytes(bytes, mode);
     } catch (defect) {
       this.#fail(defect);
       return false;
@@ -182,6 +182,13 @@ export class CompressedBody implements Coder, Flushable {
     if (encoded.length === 0) return true;
     if (!this.#exchange.downstream.sendBody(this.#exchange, encoded)) this.#isBlocked = true;
     return !this.#isOver;
+  }
+
+  #encodeBytes(bytes: Buffer, mode: EncodeMode): Buffer {
+    const encoded = this.#encoder.encode(bytes, mode);
+    this.#encoders.bytesIn += bytes.length;
+    this.#encoders.bytesOut += encoded.length;
+    return encoded;
   }
 
   #fail(defect: unknown): void {

@@ -50,8 +50,11 @@ function encodeFirst(exchange: Planned, { config }: Compression, coding: Coding)
   const { first, firstStart, firstEnd, plan } = exchange;
   if (first === undefined) return;
   const bytes = first.subarray(firstStart, firstEnd);
-  const encoded = compressWhole(bytes, coding, levelOf(config, plan.services.encoders));
+  const { encoders } = plan.services;
+  const encoded = compressWhole(bytes, coding, levelOf(config, encoders));
   if (encoded.length >= bytes.length) return;
+  encoders.bytesIn += bytes.length;
+  encoders.bytesOut += encoded.length;
   describeCoded(exchange, coding);
   exchange.isBodyShared = false;
   exchange.first = encoded;

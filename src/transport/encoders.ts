@@ -44,6 +44,9 @@ export class Encoders {
   open = 0;
   /** Bodies that went as they are for want of room. */
   refused = 0;
+  /** Body bytes so far, before and after. */
+  bytesIn = 0;
+  bytesOut = 0;
 
   constructor(budget: BufferBudget) {
     this.#budget = budget;
