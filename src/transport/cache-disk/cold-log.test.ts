@@ -233,7 +233,7 @@ test("a record that was taken away by name is not found again", async () => {
   for (let key = 0; key < 10; key++) await put(writer, index, key, recordOf(key, 100));
   const away = index.held.get(nameOf(hashOf(4))) as ColdEntry;
   await put(other, index, 77, recordOf(77, 10));
-  other.forget(away.hash, away.place);
+  other.remove(away.hash, away.place);
   await writer.close();
   await other.close();
   const found = new PlainIndex();

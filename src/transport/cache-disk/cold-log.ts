@@ -75,7 +75,7 @@ export class ColdLog implements ColdRecords {
   }
 
   /** An empty record, which says in the place of its body which one is gone. */
-  forget(hash: KeyHash, { segment, offset }: ColdPlace): void {
+  remove(hash: KeyHash, { segment, offset }: ColdPlace): void {
     this.#writer.append(NOTHING, { hash, keepUntilS: FOREVER_S, file: { id: segment, length: offset } });
   }
 

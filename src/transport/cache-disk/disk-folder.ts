@@ -7,8 +7,8 @@
  * rule   a folder of another version, of another user of workers, or that is damaged is emptied, of nothing but what is
  *        ours, and with one line in the log
  */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { makeBodyFolders } from "./body-folder.ts";
 import { writeDurably } from "./purge-journal.ts";
 
@@ -33,6 +33,17 @@ export function makeFolder(path: string, owner: Owner | undefined): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   // workers pass through it, and can list nothing
   if (owner !== undefined) chmodSync(path, 0o711);
+}
+
+/** A folder above that the workers may not pass through, or undefined. */
+export function blockedAt(path: string, owner: Owner | undefined): string | undefined {
+  if (owner === undefined) return undefined;
+  for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
+    const { mode, uid, gid } = statSync(folder);
+    const bit = uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001;
+    if ((mode & bit) === 0) return folder;
+    if (folder === dirname(folder)) return undefined;
+  }
 }
 
 /** Why what lies there cannot be used, or undefined. `starts`: how many there were, 0 when that is not known. */

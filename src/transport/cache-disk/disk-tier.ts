@@ -16,6 +16,7 @@ import { ColdLog } from "./cold-log.ts";
 import { DiskBoard } from "./disk-board.ts";
 import {
   beginStart,
+  blockedAt,
   boardPath,
   empty,
   inspect,
@@ -115,6 +116,8 @@ export class DiskKeeper {
     const { path, owner, report } = options;
     try {
       makeFolder(path, owner);
+      const blocked = blockedAt(path, owner);
+      if (blocked !== undefined) return { problem: notPassable(path, blocked) };
       const lock = new FolderLock(lockPath(path));
       const taken = lock.take();
       if (!taken.isTaken) return { problem: inUse(path, taken.holder) };
@@ -226,6 +229,9 @@ const ADVICE = "Let the user that starts Weir make and write it, or choose anoth
 
 const inUse = (path: string, holder: string) =>
   `cache.disk.path ${path} is used by another Weir${holder === "" ? "" : ` (process ${holder})`}. Stop that one, or give each its own folder.`;
+
+const notPassable = (path: string, folder: string) =>
+  `cache.disk.path ${path} cannot be reached by the user of the workers (server.user): ${folder} lets nobody else through. Choose another path, or chmod o+x ${folder}.`;
 
 function readPurges(path: string): SavedPurges | undefined {
   const saved = new PurgeJournal(path, () => true).read();

@@ -214,7 +214,7 @@ export class LogKeeper {
   /** That a record was taken away has to be known for as long as the record lies somewhere. */
   #keepNote(listed: Listed): void {
     const away = takenAway(listed);
-    if (this.#options.board.isLive(away.segment)) this.#options.log.forget(hashOf(listed), away);
+    if (this.#options.board.isLive(away.segment)) this.#options.log.remove(hashOf(listed), away);
   }
 
   /** out  bytes written again */
