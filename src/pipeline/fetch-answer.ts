@@ -150,7 +150,8 @@ function share(fetch: Fetch, kept: Kept): void {
 export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): boolean {
   const { fill } = fetch;
   if (fill === undefined || !fits(waiter, fetch, fill)) return false;
-  const { stored, body } = fill;
+  const { body } = fill;
+  const stored = waiter === fetch.owner ? fill.own : fill.stored;
   if (body?.isWhole === false) return false;
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
@@ -165,16 +166,18 @@ function fits(waiter: Planned, { order }: Fetch, { stored, index }: Fill): boole
   return variantKeyOf(order.primary, index, waiter.requestFields, rulesOf(waiter).policy.vary) === stored.key;
 }
 
-/** It is one client's alone: the first gets it as it comes, the others ask for themselves. */
+/** It is one client's alone: its owner gets it as it comes, the others ask for themselves. */
 function pass(fetch: Fetch, rule: RuleCode): void {
   const { exchange: inner, order } = fetch;
-  const [client, ...others] = fetch.takeWaiters();
+  const waiters = fetch.takeWaiters();
+  const client = waiters.find((waiter) => waiter === fetch.owner);
   countRefused(inner, rule);
   fetch.enter("passing");
   if (rule !== "min_uses") inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
   if (client === undefined) fetch.giveUp();
   else passTo(client, fetch, rule);
-  for (const other of others) {
+  for (const other of waiters) {
+    if (other === client) continue;
     noteOf(other).rounds = MAX_ROUNDS + 1;
     other.plan.services.resume(other, "lookup");
   }

@@ -54,6 +54,8 @@ export interface FetchOrder {
 /** A response that is being kept. */
 export interface Fill {
   readonly stored: StoredResponse;
+  /** What the owner of the fetch gets: with the fields that are for one client, if there are any. */
+  readonly own: StoredResponse;
   /** What tells the variants of its URL apart. */
   readonly index: VaryIndex;
   /** undefined = the body is in `stored`. */
@@ -74,6 +76,11 @@ export class Fetch implements Downstream {
   state: FetchState = "waiting";
   /** In the order they came. */
   waiters: Planned[] = [];
+  /**
+   * Whose request is sent, cookies and all: an answer for one client alone is for this one. undefined = it has left, or
+   * this is a refresh: such an answer is for nobody here.
+   */
+  owner: Planned | undefined;
   /** While sharing: what was decided, and what has come so far. */
   fill: Fill | undefined;
   /** Called once, when nobody can join any more. */
@@ -93,6 +100,7 @@ export class Fetch implements Downstream {
   constructor(client: Planned, order: FetchOrder, store: CacheStore, directives: RequestDirectives) {
     const { downstream } = client;
     this.order = order;
+    this.owner = order.isBackground ? undefined : client;
     this.store = store;
     this.directives = directives;
     this.asked = client.requestFields.copy();
@@ -148,6 +156,7 @@ export class Fetch implements Downstream {
 
   leave(client: Planned): void {
     this.waiters = this.waiters.filter((waiter) => waiter !== client);
+    if (client === this.owner) this.owner = undefined;
     if (this.state === "passing") this.giveUp();
   }
 
@@ -182,8 +191,10 @@ export class Fetch implements Downstream {
   }
 
   sendInterim(_exchange: Exchange, status: number, lines: string): void {
-    const [first] = this.waiters;
-    first?.downstream.sendInterim(first, status, lines);
+    const { owner } = this;
+    if (owner !== undefined && this.waiters.includes(owner)) {
+      owner.downstream.sendInterim(owner, status, lines);
+    }
   }
 
   sendBody(_exchange: Exchange, bytes: Buffer): boolean {

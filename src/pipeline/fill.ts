@@ -95,14 +95,21 @@ export function fillOf(fetch: Fetch, { verdict, fields, varies }: Kept): Fill {
     file: undefined,
     bodyLength: whole?.length ?? declared,
   };
+  const own = ownOf(inner, stored, verdict.dropped);
   if (whole !== undefined) {
     put(fetch, stored);
-    return { stored, index, body: undefined };
+    return { stored, own, index, body: undefined };
   }
   const body = new GrowingBody(keeperOf(fetch, stored), inner.plan.services.budget, declared);
   body.onRoom = () => inner.upstream?.resumeResponse();
   takeFirst(inner, body);
-  return { stored, index, body };
+  return { stored, own, index, body };
+}
+
+/** The same with what `private` and `no-cache` name: the one who asked gets it, others do not (§5.2.2.4, §5.2.2.7). */
+function ownOf(inner: Planned, stored: StoredResponse, dropped: readonly string[]): StoredResponse {
+  if (!dropped.some((name) => inner.responseFields.find(name) !== undefined)) return stored;
+  return { ...stored, fields: fieldsOfLines(linesOf(inner, inner.responseFields, [])) };
 }
 
 function takeFirst(inner: Planned, body: GrowingBody): void {

@@ -108,6 +108,62 @@ test("requests with their own Authorization do not wait for each other's answers
   expect(answers.map(({ body }) => body)).toEqual(clients.map((_, index) => `for Bearer ${index}`));
 });
 
+test("a private answer to a client that has left is given to nobody who waited with it", async () => {
+  let held: OriginConnection | undefined;
+  const script: Script = (request, connection) => {
+    const text = response(`for ${request.field("cookie")}`, ["Cache-Control: private"]);
+    if (held !== undefined) return text;
+    held = connection;
+    return undefined;
+  };
+  const { origin, port } = await start(script);
+  const [alice] = await crowd(port, () => get("/own", "Cookie: alice"), 1);
+  await eventually(() => origin.count("/own") === 1, 5000, "the first request");
+  const [bob] = await crowd(port, () => get("/own", "Cookie: bob"), 1);
+  await Bun.sleep(50); // bob's request has to be waiting; if it is not, it asks for itself, and nothing is shown
+  alice?.reset();
+  await Bun.sleep(50);
+  held?.write(response("for alice", ["Cache-Control: private"]));
+  expect((await bob?.response())?.body).toBe("for bob");
+});
+
+test("a private answer to a refresh is given to nobody who asks meanwhile", async () => {
+  let held: OriginConnection | undefined;
+  const script: Script = (request, connection) => {
+    if (origin.count("/own") === 1)
+      return response("for all", ["Cache-Control: max-age=60, stale-while-revalidate=60", "Age: 61"]);
+    if (held !== undefined) return response(`for ${request.field("cookie")}`, ["Cache-Control: private"]);
+    held = connection;
+    return undefined;
+  };
+  const { origin, port } = await start(script);
+  await ask(port, get("/own"));
+  // answered with what is stale; what refreshes it carries alice's cookie
+  expect((await ask(port, get("/own", "Cookie: alice"))).body).toBe("for all");
+  await eventually(() => origin.count("/own") === 2, 5000, "the refresh");
+  const [bob] = await crowd(port, () => get("/own", "Cookie: bob", "Cache-Control: no-cache"), 1);
+  await Bun.sleep(50);
+  held?.write(response("for alice", ["Cache-Control: private"]));
+  expect((await bob?.response())?.body).toBe("for bob");
+});
+
+test("a cookie for the client that was asked for is set for nobody who waited with it", async () => {
+  const fields = ['Cache-Control: max-age=60, private="Set-Cookie"', "Set-Cookie: id=alice"];
+  let held: OriginConnection | undefined;
+  const { origin, port } = await start((_request, connection) => {
+    held = connection;
+    return undefined;
+  });
+  const [alice] = await crowd(port, () => get("/own", "Cookie: alice"), 1);
+  await eventually(() => origin.count("/own") === 1, 5000, "the first request");
+  const others = await crowd(port, (index) => get("/own", `Cookie: ${index}`), 5);
+  await Bun.sleep(50);
+  held?.write(response("for all", fields));
+  expect((await alice?.response())?.field("set-cookie")).toBe("id=alice");
+  for (const client of others) expect((await client.response()).field("set-cookie")).toBeUndefined();
+  expect(origin.count("/own")).toBe(1);
+});
+
 for (const [title, leaves] of [
   ["resets", (client: RawClient) => client.reset()],
   ["closes", (client: RawClient) => client.close()],
