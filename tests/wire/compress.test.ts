@@ -139,6 +139,15 @@ describe("the same bytes, whatever the framing, the coding and the version", () 
   });
 });
 
+test("what compression did can be read in the metrics", async () => {
+  const weir = await weirFor(() => response(SMALL, [TYPE]));
+  const answer = await ask(weir, get("/", accept("gzip")));
+  const read = async (side: string) => metric(await weir.metrics(), "weir_compress_bytes_total", { side });
+  await eventually(async () => (await read("before")) === SMALL.length);
+  expect(await read("after")).toBe(answer.body.length);
+  expect(metric(await weir.metrics(), "weir_worker_compress_level")).toBeGreaterThan(0);
+});
+
 describe("events stay live (HTML, server-sent events)", () => {
   const head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
   const event = (index: number) => `data: event ${index}\n\n`;
