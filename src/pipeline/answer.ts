@@ -53,6 +53,7 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   const { plan, status, downstream } = exchange;
   const { cache } = plan.services;
   if (cache !== undefined) invalidate(exchange, cache);
+  plan.cache?.dry?.judge();
   plan.web?.answer(exchange);
   const edits = plan.route?.responseEdits;
   if (edits !== undefined) applyEdits(exchange.responseFields, edits);
@@ -74,6 +75,7 @@ function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   exchange.sentBodyLength = exchange.responseBodyLength;
   const compression = plan.route?.compress;
   if (compression !== undefined) compressAnswer(exchange, compression);
+  plan.cache?.dry?.follow();
   const isOpen = downstream.sendHead(exchange, plan.isEnd);
   if (!isOpen) {
     exchange.upstream?.pauseResponse();

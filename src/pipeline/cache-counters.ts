@@ -6,6 +6,7 @@ import type { RuleCode } from "../cache/rules.table.ts";
 import {
   CACHE,
   CACHE_BYPASS_REASONS,
+  CACHE_DRY_RESULTS,
   CACHE_REFUSE_REASONS,
   CACHE_RESULTS,
   CACHE_STALE_REASONS,
@@ -36,6 +37,10 @@ export function countRefused(exchange: Planned, rule: RuleCode | CacheRefuseReas
 
 export const countStored = (exchange: Planned) => add(exchange, AT.stored);
 export const countRefresh = (exchange: Planned) => add(exchange, AT.refreshes);
+
+/** What would have been, in a dry run. */
+export const countDry = (exchange: Planned, result: (typeof CACHE_DRY_RESULTS)[number]) =>
+  add(exchange, AT.dry + CACHE_DRY_RESULTS.indexOf(result));
 
 const BYPASSES: Partial<Record<RuleCode, CacheBypassReason>> = {
   bypass_method: "method",

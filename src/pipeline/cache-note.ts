@@ -9,6 +9,14 @@ import type { RuleCode } from "../cache/rules.table.ts";
 import { ageOf, type StoredResponse } from "../cache/stored.ts";
 import type { CacheResult } from "../observe/metrics.table.ts";
 
+/** A dry run of the cache: `cache-dry.ts` fulfils it. */
+export interface DryWatch {
+  /** The endpoint's head is here, as it came. */
+  judge(): void;
+  /** The body that follows comes by it. */
+  follow(): void;
+}
+
 export class CacheNote {
   /** A miss until it turns out better. */
   result: CacheResult = "miss";
@@ -23,6 +31,8 @@ export class CacheNote {
   mayServeOnError = false;
   /** Times that it waited for somebody else's fetch in vain. */
   rounds = 0;
+  /** Watches the answer in a dry run. */
+  dry: DryWatch | undefined;
   /** Field lines for the answer: Age and Cache-Status. */
   lines = "";
   /** Why an endpoint has to be asked. */

@@ -16,6 +16,7 @@ import { fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefresh } from "./cache-counters.ts";
+import { lookDry } from "./cache-dry.ts";
 import { CacheNote } from "./cache-note.ts";
 import { isPurge, purge } from "./cache-purge.ts";
 import { bypassOf, isAuthorized, keyOf } from "./cache-rules.ts";
@@ -56,6 +57,10 @@ export function lookup(exchange: Planned): Next {
     }
     note.key = keyOf(exchange, rules);
     note.directives = requestDirectives(exchange.requestFields, rules.policy.heedsClient);
+    if (rules.policy.isDry) {
+      lookDry({ exchange, store, rules, note });
+      return "choose";
+    }
   }
   return see({ exchange, store, rules, note }, store.find(note.key, wallOf(exchange)));
 }
