@@ -78,6 +78,8 @@ export interface BodyWriter {
 /** An open body: it stays readable when the store forgets it meanwhile. */
 export interface BodyReader {
   readonly length: number;
+  /** A file that lies in memory and begins with the body; undefined when it has to be read. Valid until `close`. */
+  readonly descriptor?: number | undefined;
   /**
    * Reads `[position, end)` as far as one piece goes, off the main thread, checked. fails  rejects when it is not what
    * was written: the exchange must be cut

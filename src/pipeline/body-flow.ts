@@ -9,8 +9,14 @@
 import { fail } from "../core/failure.ts";
 import type { Upstream } from "../session/exchange.ts";
 import { readClock } from "../transport/clock.ts";
+import { nextTurn } from "../transport/turn.ts";
 import type { BodySource, GrowthReader } from "./growing-body.ts";
 import type { Planned } from "./plan.ts";
+
+/** So much in one go. */
+const TURN_BYTES = 1024 * 1024;
+/** Given to a socket that took no more of a file: what it leaves waits here until it drains. */
+const NUDGE_BYTES = 16 * 1024;
 
 export class BodyFlow implements Upstream, GrowthReader {
   position: number;
@@ -22,25 +28,37 @@ export class BodyFlow implements Upstream, GrowthReader {
   #isPumping = false;
   #isReading = false;
   #isOver = false;
+  /** Others have their turn when this is reached. */
+  #turnEnd = 0;
 
   constructor(exchange: Planned, source: BodySource, from = 0, end = Number.POSITIVE_INFINITY) {
     this.#exchange = exchange;
     this.#source = source;
     this.position = from;
     this.#end = end;
-    exchange.isBodyShared = true;
   }
 
   /** Hands on what there is. The head must be out. */
   grown(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
+    this.#turnEnd = this.position + TURN_BYTES;
     while (!this.#isPaused && !this.#isOver && !this.#isReading) {
       if (this.#isAtEnd()) this.#finish();
       else if (this.position >= this.#source.length) break;
+      else if (this.position >= this.#turnEnd) this.#yield();
       else this.#next();
     }
     this.#isPumping = false;
+  }
+
+  /** A fast client of a large body is not the only one. */
+  #yield(): void {
+    this.#isReading = true;
+    nextTurn(() => {
+      this.#isReading = false;
+      this.grown();
+    });
   }
 
   broken(detail: string): void {
@@ -56,8 +74,8 @@ export class BodyFlow implements Upstream, GrowthReader {
 
   #next(): void {
     const bytes = this.#source.peek(this.position);
-    if (bytes !== undefined) this.#deliver(bytes);
-    else {
+    if (bytes !== undefined) this.#deliver(bytes, true);
+    else if (!this.#sendFile()) {
       this.#isReading = true;
       this.#read().catch((error: unknown) => {
         readClock();
@@ -68,20 +86,36 @@ export class BodyFlow implements Upstream, GrowthReader {
   }
 
   async #read(): Promise<void> {
-    const end = Math.min(this.#end, this.#source.length);
+    const { descriptor, length } = this.#source;
+    // where a file is sent, this piece is only to hear when the client takes more
+    const most = descriptor === undefined ? TURN_BYTES : NUDGE_BYTES;
+    const end = Math.min(this.#end, length, this.position + most);
     const bytes = await this.#source.read(this.position, end);
     readClock();
     this.#isReading = false;
     if (this.#isOver) return;
     if (bytes.length === 0) throw new Error("the stored body is shorter than it was");
-    this.#deliver(bytes);
+    this.#deliver(bytes, false);
     this.grown();
   }
 
-  #deliver(bytes: Buffer): void {
+  /** The kernel sends from the file, where nobody has to see the bytes. out  false: it took none */
+  #sendFile(): boolean {
+    const { descriptor } = this.#source;
+    const { downstream, plan } = this.#exchange;
+    if (descriptor === undefined || downstream.sendFile === undefined || plan.coder !== undefined)
+      return false;
+    const end = Math.min(this.#end, this.#source.length, this.#turnEnd);
+    const taken = downstream.sendFile(this.#exchange, descriptor, this.position, end - this.position);
+    this.position += taken;
+    return taken > 0;
+  }
+
+  #deliver(bytes: Buffer, isShared: boolean): void {
     const left = this.#end - this.position;
     const piece = bytes.length > left ? bytes.subarray(0, left) : bytes;
     this.position += piece.length;
+    this.#exchange.isBodyShared = isShared;
     this.#exchange.plan.services.events?.responseBody(this.#exchange, piece);
     this.#source.moved();
   }

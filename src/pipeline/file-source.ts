@@ -16,6 +16,10 @@ export class FileSource implements BodySource {
     return this.#reader.length;
   }
 
+  get descriptor(): number | undefined {
+    return this.#reader.descriptor;
+  }
+
   peek(_position: number): Buffer | undefined {
     return undefined;
   }

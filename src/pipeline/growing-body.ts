@@ -20,6 +20,8 @@ export interface BodySource {
   /** Bytes that are there, or will never be more: see `isComplete`. */
   readonly length: number;
   readonly isComplete: boolean;
+  /** A file that lies in memory and begins with the body, to be sent from without reading. */
+  readonly descriptor?: number | undefined;
   /** A piece from `position` on that is in memory now. */
   peek(position: number): Buffer | undefined;
   /** As far as one piece goes; `end` is at most `length`. fails  rejects when it cannot be had any more */

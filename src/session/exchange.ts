@@ -75,6 +75,11 @@ export interface Downstream {
   sendHead(exchange: Exchange, isEnd: boolean): boolean;
   /** Sends body bytes, whose memory is the session's from then on. out  as for `sendHead` */
   sendBody(exchange: Exchange, bytes: Buffer): boolean;
+  /**
+   * Sends body bytes `[position, position + count)` of a file that lies in memory, where this connection can do that
+   * without reading them. out  bytes taken; the caller sends the rest, or at least the next byte, by `sendBody`
+   */
+  sendFile?(exchange: Exchange, file: number, position: number, count: number): number;
   /** Ends the response; `trailers` are field lines or "". */
   sendEnd(exchange: Exchange, trailers: string): void;
   /** Makes sure that the client sees an incomplete response as incomplete. */

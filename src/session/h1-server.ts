@@ -358,6 +358,13 @@ export class H1Server implements Downstream, Timed {
     return isOpen;
   }
 
+  sendFile(exchange: Exchange, file: number, position: number, count: number): number {
+    if (this.tls !== undefined || framedKind(exchange) !== BODY_LENGTH) return 0;
+    const taken = this.wire.writeFile(file, position, count);
+    exchange.bytesSent += taken;
+    return taken;
+  }
+
   sendEnd(exchange: Exchange, trailers: string): void {
     if (exchange.isTunnel) {
       exchange.isResponseComplete = true;

@@ -23,6 +23,7 @@ const SYMBOLS = {
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
   send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+  sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
   dup: { args: ["i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },

@@ -9,6 +9,7 @@
  * note   `write(text, "latin1")` and `terminate` are undocumented: tests/runtime holds them
  */
 import { OUT, type Out } from "../core/out.ts";
+import { sendFile } from "./send-file.ts";
 
 export interface RawSocket {
   write(text: string, encoding: "latin1"): number;
@@ -25,6 +26,8 @@ export interface RawSocket {
   readonly remotePort: number | undefined;
   readonly localPort: number | undefined;
   readonly localAddress: string | undefined;
+  /** Descriptor, -1 once it is closed. */
+  readonly fd?: number;
 }
 
 /** What a socket reports to, on either side. */
@@ -144,6 +147,15 @@ export class Wire {
     }
     this.writeOut();
     return this.writeBytes(bytes.subarray(start, end));
+  }
+
+  /**
+   * Sends bytes of a file that lies in memory, as far as the socket takes them now; for sockets without TLS only.
+   * out  bytes taken; after fewer than asked for the caller writes the next ones, so that the socket tells when it drains
+   */
+  writeFile(file: number, position: number, count: number): number {
+    if (this.#queuedBytes > 0 || this.isClosed || this.#isEnding) return 0;
+    return sendFile(this.socket.fd ?? -1, file, position, count);
   }
 
   /** Sends what waits. out  true when nothing waits any more */

@@ -86,6 +86,11 @@ class OpenBodyReader implements BodyReader {
     body.readers++;
   }
 
+  /** What lies on a disk has to be checked, and would make the worker wait. */
+  get descriptor(): number | undefined {
+    return this.#body.sums === undefined ? this.#body.file : undefined;
+  }
+
   async read(position: number, end: number): Promise<Buffer> {
     if (this.#isClosed) throw new Error("the body is closed");
     this.#calls++;
