@@ -167,13 +167,14 @@ export class SharedPurgeBoard implements PurgeBoard {
     if (secret?.[0] !== this.#secret[0] || secret[1] !== this.#secret[1]) return false;
     const [clock, count] = [snapshot.readInt32LE(12), snapshot.readInt32LE(16)];
     const end = SNAPSHOT_HEAD_WORDS * 4 + count * 4;
-    if (count < 0 || end > snapshot.length) return false;
+    const rules = count < 0 || end > snapshot.length ? undefined : rulesIn(snapshot.toString("utf8", end));
+    if (rules === undefined) return false;
     for (let at = SNAPSHOT_HEAD_WORDS * 4; at < end; at += 12) {
       const slot = snapshot.readInt32LE(at) & (BOARD_SLOTS - 1);
       this.#raise(HARD + slot, snapshot.readInt32LE(at + 4));
       this.#raise(SOFT + slot, snapshot.readInt32LE(at + 8));
     }
-    for (const rule of JSON.parse(snapshot.toString("utf8", end)) as PrefixRule[]) this.#addRule(rule);
+    for (const rule of rules) this.#addRule(rule);
     this.#raise(CLOCK, clock);
     Atomics.add(this.#words, MADE, 1);
     return true;
@@ -282,4 +283,13 @@ export function secretIn(snapshot: Buffer): readonly [number, number] | undefine
   if (snapshot.length < SNAPSHOT_HEAD_WORDS * 4 || snapshot.readInt32LE(0) !== SNAPSHOT_MAGIC)
     return undefined;
   return [snapshot.readInt32LE(4), snapshot.readInt32LE(8)];
+}
+
+/** The rules of a snapshot, or undefined when its end is missing. */
+function rulesIn(json: string): readonly PrefixRule[] | undefined {
+  try {
+    return JSON.parse(json) as readonly PrefixRule[];
+  } catch {
+    return undefined;
+  }
 }
