@@ -74,6 +74,16 @@ export interface RouteCacheStatus {
   /** Body bytes sent out of the cache, and from endpoints. */
   readonly bytesFromCache: number;
   readonly bytesFromEndpoint: number;
+  /** What it would have done; undefined unless it is a dry run. */
+  readonly dry?: CacheDryStatus;
+}
+
+/** Of requests that the cache would have been asked for. */
+export interface CacheDryStatus {
+  readonly hit: number;
+  /** Hits that would have been something else than what the endpoint sent. */
+  readonly differed: number;
+  readonly stored: number;
 }
 
 /** What is asked: a request, as far as it chooses among stored responses. */

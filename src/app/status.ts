@@ -3,7 +3,7 @@
  *
  * cost   reads a few dozen slots a route and worker row; only when asked
  */
-import type { RouteCacheStatus } from "../admin/cache-status.ts";
+import type { CacheDryStatus, RouteCacheStatus } from "../admin/cache-status.ts";
 import type {
   CertificateStatus,
   EndpointStatus,
@@ -20,6 +20,7 @@ import { type Address, formatAddress, parseIp } from "../core/address.ts";
 import { quantileMs } from "../observe/histogram.ts";
 import {
   CACHE,
+  CACHE_DRY_RESULTS,
   CACHE_REFUSE_REASONS,
   CACHE_RESULTS,
   CACHE_SOURCES,
@@ -109,11 +110,11 @@ export function routeStatus(
     active: counted.sum(key, ROUTE.at.active),
     errors5xx: counted.sum(key, status5xx),
     ...latencies(requests === 0 ? undefined : counted.histogram(key, ROUTE.at.duration), detail),
-    ...(cache === undefined ? {} : { cache: routeCacheStatus(name, counted) }),
+    ...(cache === undefined ? {} : { cache: routeCacheStatus(name, counted, cache.isDry) }),
   };
 }
 
-function routeCacheStatus(name: string, counted: Counted): RouteCacheStatus {
+function routeCacheStatus(name: string, counted: Counted, isDry: boolean): RouteCacheStatus {
   const key = seriesKey("cache", name);
   const { at } = CACHE;
   const result = (wanted: CacheResult) => counted.sum(key, at.requests + CACHE_RESULTS.indexOf(wanted));
@@ -131,7 +132,14 @@ function routeCacheStatus(name: string, counted: Counted): RouteCacheStatus {
     ),
     bytesFromCache: counted.sum(key, at.bytes + CACHE_SOURCES.indexOf("cache")),
     bytesFromEndpoint: counted.sum(key, at.bytes + CACHE_SOURCES.indexOf("endpoint")),
+    ...(isDry ? { dry: dryStatus(key, counted) } : {}),
   };
+}
+
+function dryStatus(key: string, counted: Counted): CacheDryStatus {
+  const result = (wanted: (typeof CACHE_DRY_RESULTS)[number]) =>
+    counted.sum(key, CACHE.at.dry + CACHE_DRY_RESULTS.indexOf(wanted));
+  return { hit: result("hit"), differed: result("differed"), stored: result("stored") };
 }
 
 type Latencies = Pick<RouteStatus, "p50Ms" | "p95Ms" | "p99Ms" | "buckets">;

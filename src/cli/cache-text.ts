@@ -27,7 +27,7 @@ export function cacheLines({ cache, routes }: Pick<Status, "cache" | "routes">, 
   const hidden = rows.length - MAX_ROUTES;
   const more = hidden > 0 ? [paint.dim(`… and ${hidden} more; --json has all`)] : [];
   const table = head === undefined ? [] : ["", paint.dim(head), ...rows.slice(0, MAX_ROUTES), ...more];
-  return [paint.dim(tiers[0] ?? ""), ...tiers.slice(1), ...table];
+  return [paint.dim(tiers[0] ?? ""), ...tiers.slice(1), ...table, ...dryLines(routes, paint)];
 }
 
 function routeLines(routes: Status["routes"]): string[] {
@@ -62,6 +62,19 @@ function routeLines(routes: Status["routes"]): string[] {
         `${cache.refused}`,
       ]),
   );
+}
+
+/** What routes with `dryRun` would have done. */
+function dryLines(routes: Status["routes"], paint: Palette): string[] {
+  const lines = routes.flatMap(({ name, cache }) => {
+    if (cache?.dry === undefined) return [];
+    const { hit, differed, stored } = cache.dry;
+    const wrong =
+      differed === 0 ? "" : paint.warn(`, ${differed} with something else than the endpoint sent`);
+    const share = shareText(hit, cache.bypass - hit);
+    return [`${printable(name)}: a dry run: ${hit} would be hits (${share})${wrong}; ${stored} stored`];
+  });
+  return lines.length === 0 ? [] : ["", ...lines.slice(0, MAX_ROUTES)];
 }
 
 const text = (title: string): Column => ({ title });

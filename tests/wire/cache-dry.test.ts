@@ -3,6 +3,8 @@
  * counted, also that it would have been wrong.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cacheLines } from "../../src/cli/cache-text.ts";
+import { NO_COLOURS } from "../../src/cli/terminal.ts";
 import { eventually } from "../support/eventually.ts";
 import { response } from "../support/origin.ts";
 import { startWeir, type Weir } from "../support/weir.ts";
@@ -141,4 +143,15 @@ test("what a purge takes out would not have answered", async () => {
     expect(answer.status).toBe(200);
     await of("/same/4");
   });
+});
+
+test("status and `weir cache` tell of it by route", async () => {
+  const before = await counts();
+  const status = await weir.status();
+  expect(status.routes.find(({ name }) => name === "dry")?.cache?.dry).toEqual(before);
+  const page = cacheLines(status, NO_COLOURS).join("\n");
+  expect(page).toContain(`dry: a dry run: ${before.hit} would be hits (`);
+  expect(page).toContain(
+    `, ${before.differed} with something else than the endpoint sent; ${before.stored} stored`,
+  );
 });
