@@ -164,6 +164,26 @@ test("a cookie for the client that was asked for is set for nobody who waited wi
   expect(origin.count("/own")).toBe(1);
 });
 
+test("a cookie that comes with a confirmation is set for nobody who waited with the client it is for (§4.3.4)", async () => {
+  let held: OriginConnection | undefined;
+  const { origin, port } = await start((_request, connection) => {
+    if (origin.count("/own") === 1)
+      return response("for all", ["Cache-Control: max-age=60", "Age: 61", 'ETag: "a"']);
+    if (held !== undefined) return response("for all", [FRESH]);
+    held = connection;
+    return undefined;
+  });
+  await ask(port, get("/own"));
+  const [alice] = await crowd(port, () => get("/own", "Cookie: alice"), 1);
+  await eventually(() => origin.count("/own") === 2, 5000, "the question");
+  const others = await crowd(port, (index) => get("/own", `Cookie: ${index}`), 5);
+  await Bun.sleep(50);
+  held?.write(`HTTP/1.1 304 Not Modified\r\n${FRESH}\r\nETag: "a"\r\nSet-Cookie: id=alice\r\n\r\n`);
+  expect((await alice?.response())?.body).toBe("for all");
+  for (const client of others) expect((await client.response()).field("set-cookie")).toBeUndefined();
+  expect((await ask(port, get("/own"))).field("set-cookie")).toBeUndefined();
+});
+
 for (const [title, leaves] of [
   ["resets", (client: RawClient) => client.reset()],
   ["closes", (client: RawClient) => client.close()],

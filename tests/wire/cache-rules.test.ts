@@ -119,6 +119,18 @@ test("a stale answer is confirmed by its ETag, and then fresh again with the new
   expect(origin.count(path)).toBe(2);
 });
 
+test("a confirmation that is old itself makes nothing fresh, and there is one Age in the answer (§4.2.3, §4.3.4)", async () => {
+  const path = pathFor((_request, times) =>
+    times === 1
+      ? response("one", [FRESH, "Age: 61", 'ETag: "a"'])
+      : `HTTP/1.1 304 Not Modified\r\n${FRESH}\r\nETag: "a"\r\nAge: 61\r\n\r\n`,
+  );
+  for (let times = 0; times < 3; times++) {
+    expect((await of(path)).field("age")).toMatch(/^6[1-5]$/);
+  }
+  expect(origin.count(path)).toBe(3);
+});
+
 test("stale-while-revalidate: the old one at once, the new one soon, asked for once (RFC 5861 §3)", async () => {
   const path = pathFor((_request, times) =>
     times === 1
