@@ -37,27 +37,39 @@ async function control(memoryBytes: number, numbers: number): Promise<void> {
     const born = bornOf(number, body);
     say(born === undefined ? { kind: "wrong", number } : { kind: "found", number, ...born });
   }
-  const workers = [0, 1].map((row) =>
+  const start = (row: number) =>
     Bun.spawn(
       [process.execPath, import.meta.path, "worker", path, bytes, zone.path, `${row}`, `${numbers}`],
       {
         stdio: ["ignore", "inherit", "inherit"],
       },
-    ),
-  );
-  say({ kind: "ready", pids: workers.map(({ pid }) => pid) });
+    );
+  const workers = [start(0), start(1)];
+  const tell = () => say({ kind: "ready", pids: workers.map(({ pid }) => pid) });
+  tell();
   setInterval(() => keeper.look(), 50);
-  for (;;) {
+  for (let turn = 1; ; turn++) {
     const number = Math.floor(Math.random() * 16);
     const startedMs = Date.now();
     const problem = await keeper.purge({ kind: "tag", tag: tagOf(number) }, false);
     if (problem === undefined) say({ kind: "purged", tag: tagOf(number), startedMs });
     await Bun.sleep(20);
+    if (turn % 4 !== 0) continue;
+    const row = turn % 8 === 0 ? 0 : 1;
+    const killed = workers[row];
+    killed?.kill("SIGKILL");
+    await killed?.exited;
+    zone.forgetWorker(row);
+    await keeper.forgetWorker(killed?.pid ?? 0);
+    workers[row] = start(row);
+    say({ kind: "killed" });
+    tell();
   }
 }
 
 async function worker(zonePath: string, row: number, numbers: number): Promise<void> {
-  const zone = CacheZone.open(zonePath);
+  const control = process.ppid;
+  const zone = openZone(zonePath);
   const tier = openDiskTier(disk);
   const store = openMemoryStore(zone, { row, files: tier.files, cold: tier.records });
   const wrong = (number: number) => say({ kind: "wrong", number });
@@ -67,6 +79,17 @@ async function worker(zonePath: string, row: number, numbers: number): Promise<v
     const other = Math.floor(Math.random() * numbers);
     const body = await readPatterned(store, other);
     if (body !== undefined && bornOf(other, body) === undefined) wrong(other);
-    if (turn % 20 === 0) await Bun.sleep(1);
+    if (turn % 20 !== 0) continue;
+    await Bun.sleep(1);
+    if (process.ppid !== control) process.exit(0);
+  }
+}
+
+/** Control may have been killed before its worker came to this. */
+function openZone(path: string): CacheZone {
+  try {
+    return CacheZone.open(path);
+  } catch {
+    process.exit(0);
   }
 }

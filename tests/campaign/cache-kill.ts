@@ -4,7 +4,16 @@
  *
  * rule   no wrong byte, nothing that was purged and answered, and most of what was written before
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { CacheZone } from "../../src/zone/cache-zone.ts";
 import { within } from "../support/eventually.ts";
@@ -15,6 +24,8 @@ const WAIT_MS = 30_000;
 
 export interface KillReport {
   readonly rounds: number;
+  /** Workers that were killed while control went on. */
+  readonly workersKilled: number;
   readonly wrong: number;
   /** Found though a purge had been answered. */
   readonly undone: number;
@@ -35,9 +46,12 @@ export interface KillPlan {
   readonly root: string;
   /** How long the workers write, at most. */
   readonly writeMs: number;
+  /** After each kill some files are damaged, as by a power cut. */
+  readonly tears: boolean;
 }
 
 interface Tally {
+  workersKilled: number;
   wrong: number;
   undone: number;
   found: number;
@@ -51,6 +65,7 @@ interface Tally {
 export async function killAgainAndAgain(plan: KillPlan): Promise<KillReport> {
   const folder = mkdtempSync(join(plan.root, "weir-cache-kill-"));
   const tally: Tally = {
+    workersKilled: 0,
     wrong: 0,
     undone: 0,
     found: 0,
@@ -70,8 +85,8 @@ export async function killAgainAndAgain(plan: KillPlan): Promise<KillReport> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const { wrong, undone, found, slowestStartMs, mostBytes, reports } = tally;
-  return { rounds: plan.rounds, wrong, undone, found, slowestStartMs, leastFound, mostBytes, reports };
+  const { purgedAtMs: _purged, foundNow: _now, ...counts } = tally;
+  return { rounds: plan.rounds, ...counts, leastFound };
 }
 
 async function oneLife(plan: KillPlan, folder: string, tally: Tally): Promise<void> {
@@ -81,18 +96,55 @@ async function oneLife(plan: KillPlan, folder: string, tally: Tally): Promise<vo
     [process.execPath, main, "control", folder, `${plan.diskBytes}`, memory, `${NUMBERS}`],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
-  const ready = Promise.withResolvers<readonly number[]>();
+  const ready = Promise.withResolvers<void>();
+  let pids: readonly number[] = [];
   const ended = readLines(child.stdout, (line) => {
-    if (line["kind"] === "ready") ready.resolve(line["pids"] as number[]);
-    else tell(line, tally);
+    if (line["kind"] === "ready") {
+      pids = line["pids"] as number[];
+      ready.resolve();
+    } else tell(line, tally);
   });
-  const pids = await within(ready.promise, WAIT_MS, "the cache's start");
+  await within(ready.promise, WAIT_MS, "the cache's start");
   await Bun.sleep(plan.writeMs * (0.3 + 0.7 * Math.random()));
-  for (const pid of [child.pid, ...pids].sort(() => Math.random() - 0.5)) process.kill(pid, "SIGKILL");
+  // control first or last, but before it starts another worker
+  if (Math.random() < 0.5) child.kill("SIGSTOP");
+  else child.kill("SIGKILL");
+  for (const pid of pids) kill(pid);
+  child.kill("SIGKILL");
   await child.exited;
   await within(ended, WAIT_MS, "the end of the processes");
   CacheZone.removeOf(child.pid);
   tally.mostBytes = Math.max(tally.mostBytes, bytesBelow(folder));
+  if (plan.tears) tear(folder);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // control has killed this one itself
+  }
+}
+
+/** As after a power cut: of some files the end is missing, of some a page of the end was never written. */
+function tear(folder: string): void {
+  for (const sub of ["log", "bodies"]) {
+    const entries = readdirSync(join(folder, sub), { recursive: true, withFileTypes: true });
+    for (const { name, parentPath } of entries.filter((entry) => entry.isFile())) {
+      if (Math.random() > 0.1) continue;
+      const path = join(parentPath, name);
+      const { size } = statSync(path);
+      const at = Math.max(0, size - Math.floor(Math.random() * 128 * 1024));
+      if (Math.random() < 0.5) truncateSync(path, at);
+      else zeroPage(path, at - (at % 4096), size);
+    }
+  }
+}
+
+function zeroPage(path: string, at: number, size: number): void {
+  const file = openSync(path, "r+");
+  writeSync(file, Buffer.alloc(Math.min(4096, size - at)), 0, Math.min(4096, size - at), at);
+  closeSync(file);
 }
 
 /** What files take there, whole or not. */
@@ -118,6 +170,9 @@ function tell(line: Record<string, unknown>, tally: Tally): void {
     }
     case "purged":
       tally.purgedAtMs.set(line["tag"] as string, line["startedMs"] as number);
+      break;
+    case "killed":
+      tally.workersKilled++;
       break;
     case "wrong":
       tally.wrong++;
@@ -154,6 +209,7 @@ if (import.meta.main) {
     diskBytes: 64 * MIB,
     root: process.argv[3] ?? "/var/tmp",
     writeMs: 400,
+    tears: process.argv[4] === "tear",
   });
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   process.exit(report.wrong + report.undone === 0 ? 0 : 1);

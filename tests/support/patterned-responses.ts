@@ -112,6 +112,8 @@ async function bodyBytesOf(store: CacheStore, { body, file }: StoredResponse): P
       at += piece.length;
     }
     return Buffer.concat(pieces);
+  } catch {
+    return undefined; // damaged: an exchange would be cut here
   } finally {
     reader.close();
   }

@@ -155,8 +155,8 @@ describe.each([
   });
 });
 
-test("a flipped bit in any block is seen before a byte of that block is given out, and only there", async () => {
-  const { folder, root } = stage();
+test("a flipped bit in any block is seen before a byte of that block is given out, and only there; the file is removed", async () => {
+  const { folder, root, descriptors } = stage();
   const body = pattern(BLOCK_BYTES * 3 + 5);
   const ref = await fill(begin(folder, body.length), body, 50_000);
   const path = bodyFilesIn(root)[0] ?? "";
@@ -168,6 +168,10 @@ test("a flipped bit in any block is seen before a byte of that block is given ou
   expect((await reader.read(0, BLOCK_BYTES)).equals(body.subarray(0, BLOCK_BYTES))).toBe(true);
   await expect(reader.read(BLOCK_BYTES + 100, BLOCK_BYTES + 101)).rejects.toThrow("damaged");
   expect((await reader.read(BLOCK_BYTES * 3, body.length)).length).toBe(5);
+  expect(await folder.open(ref)).toBeUndefined();
+  await eventually(() => bodyFilesIn(root).length === 0);
+  reader.close();
+  expect(descriptors.openCount).toBe(0);
 });
 
 test("a flipped bit in what stands behind the body makes it nobody's", async () => {

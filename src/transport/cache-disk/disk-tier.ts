@@ -96,6 +96,8 @@ export class DiskKeeper {
   readonly #tier: ReturnType<typeof tierOf>;
   readonly #firstId: number;
   #saved: SavedPurges | undefined;
+  #again: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   private constructor(
     options: KeeperOptions,
@@ -188,7 +190,17 @@ export class DiskKeeper {
     if (!this.#lock.isHeld && !this.#lock.take().isTaken) return;
     const problem = this.#journal.look();
     if (problem !== undefined) this.#tier.trouble.tell("cannot write purges", problem);
-    if (this.#tier.logKeeper.isDue) void this.#tier.logKeeper.reclaim();
+    if (this.#tier.logKeeper.isDue) this.#reclaim();
+  }
+
+  /** While the disk is being filled, one look a second would come too late. */
+  #reclaim(): void {
+    clearTimeout(this.#again);
+    void this.#tier.logKeeper.reclaim().then(() => {
+      if (this.#isClosed) return;
+      this.#again = setTimeout(() => this.look(), RECLAIM_MS);
+      this.#again.unref();
+    });
   }
 
   /** A worker has died: what it was writing is given up, what it has written gets its list. */
@@ -200,6 +212,8 @@ export class DiskKeeper {
 
   /** A newer control goes on with the folder; ours only ends. */
   handOver(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#again);
     this.#lock.release();
   }
 
@@ -219,11 +233,16 @@ export class DiskKeeper {
 
   /** After the workers have ended. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#again);
     await this.#tier.close();
     await this.#journal.end();
     this.#lock.release();
   }
 }
+
+/** Two segments of 16 MiB in a tenth of a second: as fast as most disks write. */
+const RECLAIM_MS = 100;
 
 const ADVICE = "Let the user that starts Weir make and write it, or choose another cache.disk.path.";
 

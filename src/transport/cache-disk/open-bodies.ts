@@ -2,10 +2,11 @@
  * Open bodies: body files that are open for reading, each once, however many read it.
  *
  * why    who reads keeps what he reads: a file that the store forgets meanwhile stays readable through its descriptor
+ * rule   a body that is not what was written is cut where that is seen, and its file removed: it happens once
  * bound  each open file takes one of the worker's descriptors and counts as one; MAX_IDLE that nobody reads stay open, for
  *        IDLE_MS at most, since a forgotten file takes its room until it is closed
  */
-import { fstatSync, openSync, readSync } from "node:fs";
+import { fstatSync, openSync, readSync, unlink } from "node:fs";
 import type { BodyReader } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { areBlocksGood, BLOCK_BYTES, readTail, tailBytes } from "./blocks.ts";
@@ -30,6 +31,8 @@ class OpenBody {
   readonly sums: Uint32Array | undefined;
   readers = 0;
   idleSinceMs = 0;
+  /** It is not what was written, and no longer given out. */
+  isDamaged = false;
 
   constructor(ref: BodyRef, file: number, sums: Uint32Array | undefined) {
     this.ref = ref;
@@ -72,16 +75,22 @@ class OpenBody {
 
 const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
 
+/** Who has opened a body: told by its readers. */
+interface BodyOwner {
+  left(body: OpenBody): void;
+  damaged(body: OpenBody): void;
+}
+
 class OpenBodyReader implements BodyReader {
   readonly length: number;
   readonly #body: OpenBody;
-  readonly #leave: (body: OpenBody) => void;
+  readonly #bodies: BodyOwner;
   #calls = 0;
   #isClosed = false;
 
-  constructor(body: OpenBody, leave: (body: OpenBody) => void) {
+  constructor(body: OpenBody, bodies: BodyOwner) {
     this.#body = body;
-    this.#leave = leave;
+    this.#bodies = bodies;
     this.length = body.ref.length;
     body.readers++;
   }
@@ -96,19 +105,25 @@ class OpenBodyReader implements BodyReader {
     this.#calls++;
     try {
       return await this.#body.read(position, end);
+    } catch (error) {
+      this.#bodies.damaged(this.#body);
+      throw error;
     } finally {
-      if (--this.#calls === 0 && this.#isClosed) this.#leave(this.#body);
+      if (--this.#calls === 0 && this.#isClosed) this.#bodies.left(this.#body);
     }
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#calls === 0) this.#leave(this.#body);
+    if (this.#calls === 0) this.#bodies.left(this.#body);
   }
 }
 
 export class OpenBodies {
+  /** Bodies that were not what was written. */
+  damagedCount = 0;
+  readonly #owner: BodyOwner = { left: (body) => this.#left(body), damaged: (body) => this.#damaged(body) };
   readonly #places: BodyPlaces;
   readonly #room: DescriptorRoom;
   readonly #isChecked: boolean;
@@ -131,9 +146,10 @@ export class OpenBodies {
   async open(ref: BodyRef): Promise<BodyReader | undefined> {
     const body = this.#open.get(ref.id) ?? (await this.#openOnce(ref));
     if (body === undefined || body.ref.length !== ref.length) return undefined;
-    if (this.#open.get(ref.id) !== body) return undefined; // forgotten while it was opened
+    // forgotten while it was opened, or known to be damaged
+    if (this.#open.get(ref.id) !== body || body.isDamaged) return undefined;
     if (body.readers === 0) this.#idleCount--;
-    return new OpenBodyReader(body, (left) => this.#left(left));
+    return new OpenBodyReader(body, this.#owner);
   }
 
   /** It was forgotten: its room is given back as soon as nobody reads it. */
@@ -197,7 +213,19 @@ export class OpenBodies {
   }
 
   #left(body: OpenBody): void {
-    if (--body.readers === 0) this.#becameIdle(body);
+    if (--body.readers > 0) return;
+    this.#becameIdle(body);
+    if (body.isDamaged) this.#close(body);
+  }
+
+  /** One exchange had to be cut for it; the next one must find nothing. */
+  #damaged(body: OpenBody): void {
+    if (body.isDamaged) return;
+    body.isDamaged = true;
+    this.damagedCount++;
+    unlink(this.#places.bodyOf(body.ref.id), () => {
+      // gone already, or it cannot be: then it is found damaged again
+    });
   }
 
   #becameIdle(body: OpenBody): void {
