@@ -130,7 +130,8 @@ test("a snapshot brings all purges back, to a board with its secret only", () =>
   const snapshot = board.snapshot();
   expect(secretIn(snapshot)).toEqual([7, 8]);
   const next = new SharedPurgeBoard(memoryOf());
-  expect(next.restore(snapshot)).toBe(true);
+  expect([next.restore(snapshot), next.restore(snapshot)]).toEqual([true, true]);
+  expect(next.rules()).toHaveLength(1);
   expect([next.clock, next.stateOf(purged, URL), next.stateOf(later, URL)]).toEqual([2, "gone", "alive"]);
   expect(next.stateOf(purged, "c.example/xy")).toBe("gone");
   expect(next.stateOf(factsOf({ mark: 0 }), "c.example/xy")).toBe("stale");

@@ -161,7 +161,7 @@ export class SharedPurgeBoard implements PurgeBoard {
     return Buffer.concat([Buffer.from(Int32Array.from([...head, ...used]).buffer), rules]);
   }
 
-  /** Takes over a snapshot into an empty board that was made with its secret. out  false when it is none of this */
+  /** Adds the purges of a snapshot that was made with the same secret; as often as one likes. out  false when it is none of this */
   restore(snapshot: Buffer): boolean {
     const secret = secretIn(snapshot);
     if (secret?.[0] !== this.#secret[0] || secret[1] !== this.#secret[1]) return false;
@@ -174,7 +174,8 @@ export class SharedPurgeBoard implements PurgeBoard {
       this.#raise(HARD + slot, snapshot.readInt32LE(at + 4));
       this.#raise(SOFT + slot, snapshot.readInt32LE(at + 8));
     }
-    for (const rule of rules) this.#addRule(rule);
+    const known = new Set(this.#readRules().map(({ clock: at, prefix }) => `${at} ${prefix}`));
+    for (const rule of rules) if (!known.has(`${rule.clock} ${rule.prefix}`)) this.#addRule(rule);
     this.#raise(CLOCK, clock);
     Atomics.add(this.#words, MADE, 1);
     return true;

@@ -7,7 +7,7 @@
  *        not, as the collector would count it as garbage to come: bytes go in and out by memcpy
  * rule   the file is sparse. What holds words gets its memory when it is made, a segment when it is first used: writing
  *        to a page that a full /dev/shm cannot give would kill the process, asking for it beforehand only fails
- * note   the arena's copies take no more time than those between buffers (tests/runtime/ffi.test.ts)
+ * note   the arena's copies cost what those between buffers cost; that they are right is held by a test (tests/runtime/mapped-memory.test.ts)
  */
 import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
 import { randomInt } from "node:crypto";
@@ -223,9 +223,15 @@ function openLibc() {
   };
 }
 
+/** A signal may interrupt it. */
+const ALLOCATE_TRIES = 3;
+
 /** Gets the memory of a part of the file, so that using it cannot fail. */
 function allocate(file: number, at: number, bytes: number): boolean {
-  return LIBC.fallocate(file, 0, at, bytes) === 0;
+  for (let tries = 0; tries < ALLOCATE_TRIES; tries++) {
+    if (LIBC.fallocate(file, 0, at, bytes) === 0) return true;
+  }
+  return false;
 }
 
 function mapShared(file: number, bytes: number): Pointer | undefined {

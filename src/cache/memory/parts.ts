@@ -22,7 +22,7 @@ import {
 } from "./cache-index.ts";
 import { FileRoom } from "./file-room.ts";
 import { KeyHasher } from "./key-hash.ts";
-import { HEADER_SECRET, type SharedMemory } from "./layout.ts";
+import { HEADER_SECRET, ROW_EVICTED, ROW_WORDS, type SharedMemory } from "./layout.ts";
 import { RecordLog } from "./record-log.ts";
 import { Segments, segmentOf } from "./segments.ts";
 
@@ -85,7 +85,7 @@ export interface EntryContent {
  * stands there or -1. out  false: the bucket is locked by somebody who does not run, or it may not
  */
 export function writeEntry(
-  { index, room, segments, log }: StoreParts,
+  { index, room, segments, log, memory, row }: StoreParts,
   content: EntryContent,
   mayWrite: (at: number) => boolean = () => true,
 ): boolean {
@@ -97,7 +97,8 @@ export function writeEntry(
   const isWritten = mayWrite(found);
   if (isWritten) {
     const at = found === -1 ? index.slotIn(bucket, log.nowS) : found;
-    room.drop(at, content.file);
+    if (room.drop(at, content.file) && found === -1)
+      Atomics.add(memory.rows, row * ROW_WORDS + ROW_EVICTED, 1);
     words[at + PLACE] = place;
     words[at + GENERATION] = place === NOWHERE ? 0 : segments.generationOf(segmentOf(place));
     words[at + LENGTH] = content.length;
