@@ -33,8 +33,6 @@ export class CompressedBody implements Coder, Flushable {
   readonly #exchange: Planned;
   readonly #encoders: Encoders;
   readonly #encoder: Encoder;
-  /** The source is one of many readers of its bytes. */
-  readonly #isShared: boolean;
   readonly #isLive: boolean;
   #pieces: Piece[] = [];
   #waitingBytes = 0;
@@ -53,9 +51,7 @@ export class CompressedBody implements Coder, Flushable {
     this.#exchange = exchange;
     this.#encoders = exchange.plan.services.encoders;
     this.#encoder = encoder;
-    this.#isShared = exchange.isBodyShared;
     this.#isLive = isLive;
-    exchange.isBodyShared = false; // what leaves the encoder is nobody else's
   }
 
   /** The body bytes that came with the head leave with it, encoded; the rest of a large read follows. */
@@ -78,7 +74,7 @@ export class CompressedBody implements Coder, Flushable {
 
   take(bytes: Buffer): void {
     if (this.#isOver || bytes.length === 0) return;
-    const isOwn = !this.#isShared;
+    const isOwn = !this.#exchange.isBodyShared; // said anew by the source for each piece
     if (this.#pieces.length > 0 || bytes.length > SLICE_BYTES) {
       this.#keep(bytes, 0, isOwn);
       return;

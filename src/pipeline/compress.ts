@@ -56,7 +56,6 @@ function encodeFirst(exchange: Planned, { config }: Compression, coding: Coding)
   encoders.bytesIn += bytes.length;
   encoders.bytesOut += encoded.length;
   describeCoded(exchange, coding);
-  exchange.isBodyShared = false;
   exchange.first = encoded;
   exchange.firstStart = 0;
   exchange.firstEnd = encoded.length;
