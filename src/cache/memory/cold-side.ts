@@ -22,6 +22,9 @@ import { type StoreParts, writeEntry } from "./parts.ts";
 export class ColdSide implements ColdIndex {
   readonly #parts: StoreParts;
 
+  /** What is in memory came after the start, and so after everything that is adopted. */
+  readonly #isNotInMemory = (at: number) => at === -1 || this.#parts.index.words[at + PLACE] === NOWHERE;
+
   constructor(parts: StoreParts) {
     this.#parts = parts;
   }
@@ -49,13 +52,19 @@ export class ColdSide implements ColdIndex {
   }
 
   adopt({ hash, place, keepUntilS, file }: ColdEntry): boolean {
-    const content = { high: hash.high | 0, low: hash.low | 0, place: NOWHERE, length: place.length };
-    const { words } = this.#parts.index;
     return writeEntry(
       this.#parts,
-      { ...content, cold: place, keepUntilS, file, isMain: false },
-      // what is in memory came after the start, and so after everything that is adopted
-      (at) => at === -1 || words[at + PLACE] === NOWHERE,
+      {
+        high: hash.high | 0,
+        low: hash.low | 0,
+        place: NOWHERE,
+        length: place.length,
+        cold: place,
+        keepUntilS,
+        file,
+        isMain: false,
+      },
+      this.#isNotInMemory,
     );
   }
 
