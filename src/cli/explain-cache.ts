@@ -67,7 +67,7 @@ export function cacheFacts(exchange: Planned, rules: CacheRules, nowMs: number):
   return {
     isDry: policy.isDry,
     bypass,
-    key: { url: `${exchange.downstream.scheme}://${urlOfKey(key)}`, more: more.map(partText) },
+    key: { url: `${exchange.downstream.scheme}://${urlOfKey(key)}`, more: more.flatMap(partTexts) },
     reuse: isAsked ? reuseFacts(exchange, policy, nowMs) : [],
     answers: isAsked ? answerFacts(exchange, policy, nowMs) : [],
   };
@@ -91,18 +91,30 @@ const PARTS: Readonly<Record<string, string>> = {
   c: "cookie",
   d: "device",
   l: "language",
-  x: "forwarded",
 };
 
 /** in  a line of a key after the URL: `+c theme:dark`, with `;` before what stands for a longer value */
+function partTexts(line: string): readonly string[] {
+  return line.startsWith("+x") ? toldTexts(line.slice(3)) : [partText(line)];
+}
+
 function partText(line: string): string {
   const kind = PARTS[line.charAt(1)] ?? "";
   const text = line.slice(3);
-  if (kind === "forwarded") return `${kind} ${text.slice(1).trim().replaceAll("\t", ", ")}`;
   if (kind !== "field" && kind !== "cookie") return `${kind} ${text}`;
   const [, name = "", mark = "", value = ""] = /^([^:;]*)([:;]?)(.*)$/s.exec(text) ?? [];
   if (mark === "") return `${kind} ${name}: (none)`;
   return `${kind} ${name}: ${mark === ":" ? value : "(long)"}`;
+}
+
+/** in  what endpoints are told beside the URL: `:8080 `, then what a trusted proxy said, with tabs before each */
+function toldTexts(text: string): readonly string[] {
+  if (!text.startsWith(":")) return ["forwarded (long)"];
+  const [, port = "", forwarded = ""] = /^:(?:(\d+) )?(.*)$/s.exec(text) ?? [];
+  const told = forwarded.trim().replaceAll("\t", ", ");
+  return [port === "" ? "" : `port ${port}`, told === "" ? "" : `forwarded ${told}`].filter(
+    (part) => part !== "",
+  );
 }
 
 // what is stored

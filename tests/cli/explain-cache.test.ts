@@ -14,11 +14,14 @@ const file = join(folder, "weir.yaml");
 writeFileSync(
   file,
   `
-listeners: { web: { bind: ":8080", trustedProxies: [ 10.0.0.1 ] } }
+listeners:
+  web: { bind: ":8080", trustedProxies: [ 10.0.0.1 ] }
+  two: { bind: [ ":8081", ":8082" ], trustedProxies: [ 10.0.0.1 ] }
 routes:
   - { name: plain, to: app }
   - { name: site, match: { host: site.test }, to: app, cache: true, compress: true }
   - name: shop
+    listener: web
     match: { host: shop.test }
     to: app
     cache:
@@ -30,6 +33,7 @@ routes:
       clientDirectives: ignore
   - { name: dry, match: { host: dry.test }, to: app, cache: { dryRun: true, ignore: authorization } }
   - { name: ping, match: { path: /ping }, respond: { body: pong }, compress: { codings: gzip, types: text/*, maxSize: 1MiB, level: 3 } }
+  - { name: ports, listener: two, match: { path: /ports }, to: app, cache: true }
 upstreams: { app: "127.0.0.1:3000" }
 `,
 );
@@ -83,6 +87,14 @@ describe("the key", () => {
     const other = await cacheOf("GET", "http://shop.test/", ...forwarded);
     expect(other.key.more.join()).not.toContain("b.test");
   });
+});
+
+test("where a client may come in on several ports, which endpoints are told, each port has its own", async () => {
+  const forwarded = ["-H", "X-Forwarded-Host: b.test", "--from", "10.0.0.1"];
+  const { key } = await cacheOf("GET", "http://a.test:8082/ports", ...forwarded);
+  expect(key.more).toEqual(["port 8082", "forwarded host=b.test"]);
+  const long = ["-H", `X-Forwarded-Host: ${"b".repeat(200)}`, "--from", "10.0.0.1"];
+  expect((await cacheOf("GET", "http://a.test:8081/ports", ...long)).key.more).toEqual(["forwarded (long)"]);
 });
 
 describe("the cache is not asked", () => {
