@@ -55,8 +55,8 @@ function removeUnowned(): void {
   }
 }
 
-/** One that cannot be looked into is another user's. */
-function isOwned(folder: string): boolean {
+/** Does a process live that will remove it? One that cannot be looked into is another user's. */
+export function isOwned(folder: string): boolean {
   try {
     return isAlive(Number(readFileSync(join(folder, OWNER), "latin1")));
   } catch (error) {

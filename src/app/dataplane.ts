@@ -201,6 +201,10 @@ export class Dataplane {
     return this.#cache.prepare(place);
   }
 
+  removeShared(): void {
+    this.#cache.removeNames();
+  }
+
   /** Maps more of the row when series were added; what holds the old view writes to the same memory. */
   #fitRow(slots: SlotMap): void {
     const last = Object.values(slots).reduce((most, slot) => Math.max(most, slot), 0);

@@ -11,7 +11,7 @@ import { openDiskTier } from "../transport/cache-disk/disk-tier.ts";
 import type { DescriptorRoom } from "../transport/cache-disk/open-bodies.ts";
 import { Trouble } from "../transport/cache-disk/trouble.ts";
 import { CacheZone } from "../zone/cache-zone.ts";
-import { boardIn } from "./body-folders.ts";
+import { boardIn, isOwned, removeBodyFolder } from "./body-folders.ts";
 import type { Log } from "./log.ts";
 import type { CachePlace } from "./messages.ts";
 
@@ -39,7 +39,7 @@ export class OpenCache {
   prepare(place: CachePlace | undefined): string | undefined {
     this.#next = undefined;
     if (place === undefined) return undefined;
-    if (place.zonePath === this.#current?.path) {
+    if (place.zonePath === this.#current?.place.zonePath) {
       this.#next = this.#current;
       return undefined;
     }
@@ -65,6 +65,14 @@ export class OpenCache {
     if (current !== undefined) await this.#closeOne(current);
   }
 
+  /** Takes away what control has left behind, unless a successor has it. */
+  removeNames(): void {
+    const place = this.#current?.place;
+    if (place === undefined) return;
+    CacheZone.removePath(place.zonePath);
+    if (place.bodies !== undefined && !isOwned(place.bodies)) removeBodyFolder(place.bodies);
+  }
+
   async #closeOne({ close }: Opened): Promise<void> {
     await close().catch((error: unknown) => {
       this.#options.log("warn", "cache", `the end of what was stored is not on the disk: ${String(error)}`);
@@ -77,7 +85,7 @@ export class OpenCache {
 }
 
 interface Opened {
-  readonly path: string;
+  readonly place: CachePlace;
   readonly store: CacheStore;
   /** Writes what waits for the disk. */
   readonly close: () => Promise<void>;
@@ -85,15 +93,15 @@ interface Opened {
 
 function openStore(place: CachePlace, { row, descriptors, log }: OpenCacheOptions): Opened {
   const zone = CacheZone.open(place.zonePath);
-  const { bodies, disk, zonePath: path } = place;
+  const { bodies, disk } = place;
   const report = (line: string) => log("warn", "cache", line);
   if (disk !== undefined) {
     const tier = openDiskTier({ path: disk.path, budgetBytes: disk.bytes, descriptors, report });
     const store = openMemoryStore(zone, { row, files: tier.files, cold: tier.records });
-    return { path, store, close: () => tier.close() };
+    return { place, store, close: () => tier.close() };
   }
   const files = bodies === undefined ? undefined : bodyFilesIn(bodies, descriptors, report);
-  return { path, store: openMemoryStore(zone, { row, files }), close: () => Promise.resolve() };
+  return { place, store: openMemoryStore(zone, { row, files }), close: () => Promise.resolve() };
 }
 
 function bodyFilesIn(root: string, descriptors: DescriptorRoom, report: (line: string) => void): BodyFolder {

@@ -37,6 +37,8 @@ export interface WorkerEngine {
   /** The cache of the version that is prepared next. out  why it cannot be used, or undefined */
   prepareCache?(place: CachePlace | undefined): string | undefined;
   drain(timeoutMs: number): Promise<void>;
+  /** Control is gone without having tidied up: names of what was shared are taken away. */
+  removeShared?(): void;
   reopenLogs(): void;
 }
 
@@ -232,7 +234,10 @@ class WorkerLoop {
 
   #end(code: number): void {
     // without control nobody else tidies up; a successor after an upgrade has its own name for the zone
-    if (!process.connected) this.#zone?.remove();
+    if (!process.connected) {
+      this.#zone?.remove();
+      this.#engine?.removeShared?.();
+    }
     process.exit(code);
   }
 }

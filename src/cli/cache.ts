@@ -119,10 +119,16 @@ export function shownText({ url, vary, routes, objects }: CacheShown, paint: Pal
   return [printable(head), ...objects.map((object) => objectText(object, paint))].join("\n\n");
 }
 
+const STATES = { fresh: "fresh", stale: "stale", gone: "purged" } as const;
+
+function leftText({ state, ttlSec }: CacheObject): string {
+  if (state === "gone") return "";
+  return ttlSec > 0 ? `, for ${secondsText(ttlSec)} more` : `, stale for ${secondsText(-ttlSec)}`;
+}
+
 function objectText(object: CacheObject, paint: Palette): string {
-  const state = object.state === "fresh" ? paint.good(object.state) : paint.warn(object.state);
-  const left =
-    object.ttlSec < 0 ? `stale for ${secondsText(-object.ttlSec)}` : `for ${secondsText(object.ttlSec)} more`;
+  const told = STATES[object.state];
+  const state = object.state === "fresh" ? paint.good(told) : paint.warn(told);
   const allowed = [
     object.staleWhileRevalidateSec > 0
       ? `${secondsText(object.staleWhileRevalidateSec)} while it is refreshed`
@@ -132,7 +138,7 @@ function objectText(object: CacheObject, paint: Palette): string {
   const rows: (readonly [name: string, value: string])[] = [
     ["route", object.route],
     ["variant", object.variant.replaceAll("\n", " · ")],
-    ["stored", `${object.storedAt}, ${secondsText(object.ageSec)} old, ${left}`],
+    ["stored", `${object.storedAt}, ${secondsText(object.ageSec)} old${leftText(object)}`],
     ["then stale", allowed.join(", ")],
     ["body", `${sizeText(object.bodyBytes)} in ${object.tier}, ${contentText(object)}`],
     ["etag", object.etag],
@@ -141,9 +147,11 @@ function objectText(object: CacheObject, paint: Palette): string {
     ["key URL", object.url],
     ["this request", `${object.use} (${object.rule}: ${object.why})`],
   ];
-  const told = rows.filter(([name, value]) => value !== "" && (name !== "this request" || object.isSelected));
-  const width = Math.max(...told.map(([name]) => name.length));
-  const lines = told.map(([name, value]) => `  ${paint.dim(name.padEnd(width))}  ${printable(value)}`);
+  const shown = rows.filter(
+    ([name, value]) => value !== "" && (name !== "this request" || object.isSelected),
+  );
+  const width = Math.max(...shown.map(([name]) => name.length));
+  const lines = shown.map(([name, value]) => `  ${paint.dim(name.padEnd(width))}  ${printable(value)}`);
   return [`${object.isSelected ? "→" : " "} ${object.status} ${state}`, ...lines].join("\n");
 }
 

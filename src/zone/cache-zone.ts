@@ -163,6 +163,11 @@ export class CacheZone implements SharedMemory {
     }
   }
 
+  /** Takes the name of a zone away whose process could not. */
+  static removePath(path: string): void {
+    removeName(path);
+  }
+
   /** Takes the name away; processes that have it mapped go on using it. */
   remove(): void {
     removeName(this.path);

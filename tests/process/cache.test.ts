@@ -2,7 +2,7 @@
  * The cache of the real program: one for all workers, kept over all that happens to a running Weir.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CacheShown } from "../../src/admin/cache-status.ts";
@@ -221,6 +221,23 @@ describe("in memory it is kept over", () => {
     await endOf(next);
     expect([...cachesOf(first), ...cachesOf(next)]).toEqual([]);
   });
+});
+
+test("when control is killed, its workers leave nothing of the cache behind", async () => {
+  const { port } = startOrigin();
+  const started = await startWeir(yaml(port, "{ memory: 32MiB }"));
+  weir = started;
+  await storedTexts(started);
+  const folders = () => readdirSync("/dev/shm").filter((name) => name.startsWith("weir-bodies-"));
+  const owned = folders().filter(
+    (name) => readFileSync(`/dev/shm/${name}/owner`, "latin1") === `${started.pid}`,
+  );
+  expect([cachesOf(started.pid).length, owned.length]).toEqual([1, 1]);
+  const workers = childrenOf(started.pid);
+  process.kill(started.pid, "SIGKILL");
+  await allGone([started.pid, ...workers]);
+  expect(cachesOf(started.pid)).toEqual([]);
+  expect(folders()).not.toContain(owned[0] as string);
 });
 
 describe("on a disk it is kept over", () => {
