@@ -62,6 +62,7 @@ const ROWS = {
   vary_star:                 ["RFC 9111 §4.1",    "it depends on what no request shows: Vary: *, the client's address, or more fields than can be compared"],
   type_mismatch:             ["RFC 9111 §7.2",    "its type does not fit the end of its path: it may be another page than its name says"],
   part_unknown:              ["RFC 9111 §3.3",    "it is a part, and does not say of what in a way that can be kept"],
+  part_too_large:            ["RFC 9111 §3.3",    "it is a part, and larger than parts are kept: whole bodies and slices are"],
   too_many_tags:             ["cache purge",      "it has more tags or groups, or longer ones, than are kept: a purge could miss it"],
   too_small:                 ["cache.minSize",    "it is smaller than what the route stores"],
   too_large:                 ["cache.maxSize",    "it is larger than what the route stores"],

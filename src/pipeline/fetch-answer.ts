@@ -15,14 +15,18 @@ import { countRefused } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
 import { isAuthorized } from "./cache-rules.ts";
 import type { Fetch, Fill } from "./fetch.ts";
-import { fillOf, freshened, judge, type Kept } from "./fill.ts";
+import { declaredBytesOf, fillOf, freshened, heedHead, isLargePart, judge, type Kept } from "./fill.ts";
+import { wholeOf } from "./part-fill.ts";
 import { Passing } from "./passing.ts";
 import { WAIT } from "./phases.table.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { serveStored, wallOf } from "./serve-stored.ts";
-import { answerStored } from "./stored-answer.ts";
+import { answerAsCame, answerStored } from "./stored-answer.ts";
 
 const NOT_MODIFIED = 304;
+const PARTIAL_CONTENT = 206;
+/** Answers that nobody understands who has not asked for a part: 206 and 416. */
+const ABOUT_PARTS: ReadonlySet<number> = new Set([PARTIAL_CONTENT, 416]);
 /** Times that a request waits for others' fetches before it asks for itself. */
 export const MAX_ROUNDS = 2;
 const TIMEOUTS: ReadonlySet<FailureCode> = new Set([
@@ -37,11 +41,43 @@ export function settle(fetch: Fetch): void {
   if (exchange.failure !== undefined) failed(fetch, exchange.failure);
   else if (stale !== undefined && exchange.status === NOT_MODIFIED) confirmed(fetch, stale);
   else if (stale !== undefined && isErrorStatus(fetch) && replace(fetch, stale)) dropAnswer(exchange);
+  else if (exchange.method === "HEAD") {
+    heedHead(fetch);
+    pass(fetch, "store_method");
+  } else if (order.part?.kind === "rest" && ABOUT_PARTS.has(exchange.status)) complete(fetch, order.part.of);
+  else decide(fetch, judge(fetch));
+}
+
+function decide(fetch: Fetch, kept: Kept): void {
+  if (!kept.verdict.isStorable) pass(fetch, kept.verdict.rule);
+  else if (isRare(fetch)) pass(fetch, "min_uses");
+  else if (fetch.exchange.status === PARTIAL_CONTENT) sharePart(fetch, kept);
+  else share(fetch, kept);
+}
+
+/** Parts are for the client that asked for one; the store keeps those that are small, or all of it (RFC 9111 §3.3). */
+function sharePart(fetch: Fetch, kept: Kept): void {
+  if (fetch.order.part === undefined) pass(fetch, "part_unknown");
+  else if (isLargePart(fetch)) pass(fetch, "part_too_large");
+  else share(fetch, kept);
+}
+
+/** What a stored part lacked has come: together they are the whole, or the whole is asked for after all (§3.4). */
+function complete(fetch: Fetch, part: StoredResponse): void {
+  const { exchange: inner } = fetch;
+  const nowMs = inner.plan.services.epochMs + clock.nowMs;
+  const around =
+    inner.status === PARTIAL_CONTENT
+      ? wholeOf(part, inner.responseFields, declaredBytesOf(inner), nowMs)
+      : undefined;
+  const kept = around === undefined ? undefined : judge(fetch, around);
+  if (kept?.verdict.isStorable === true) share(fetch, kept);
   else {
-    const kept = judge(fetch);
-    if (!kept.verdict.isStorable) pass(fetch, kept.verdict.rule);
-    else if (isRare(fetch)) pass(fetch, "min_uses");
-    else share(fetch, kept);
+    fetch.store.remove(part.key);
+    const waiters = fetch.takeWaiters();
+    fetch.enter("over");
+    dropAnswer(inner);
+    for (const waiter of waiters) requeue(waiter);
   }
 }
 
@@ -111,10 +147,15 @@ function dropAnswer(inner: Planned): void {
 
 /** What is stored is as good as new (§4.3.4). */
 function confirmed(fetch: Fetch, stale: StoredResponse): void {
-  const fresh = freshened(fetch, stale);
+  const { stored, own, isShared } = freshened(fetch, stale);
   const waiters = fetch.takeWaiters();
   fetch.enter("over");
   for (const waiter of waiters) {
+    const fresh = waiter === fetch.owner ? own : stored;
+    if (fresh !== own && !isShared) {
+      alone(waiter);
+      continue;
+    }
     tellPlace(waiter, fetch.exchange);
     noteOf(waiter).answersFor(fresh, "revalidated", NOT_MODIFIED, wallOf(waiter));
     give(waiter, fetch, fresh);
@@ -156,7 +197,8 @@ export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): bo
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
   note.stores(stored, !isFirst, wallOf(waiter));
-  answerStored(waiter, stored, body, wallOf(waiter));
+  if (stored.facts.status === PARTIAL_CONTENT) answerAsCame(waiter, stored, body, wallOf(waiter));
+  else answerStored(waiter, stored, body, wallOf(waiter));
   waiter.plan.services.resume(waiter, "answer");
   return true;
 }
@@ -173,14 +215,18 @@ function pass(fetch: Fetch, rule: RuleCode): void {
   const client = waiters.find((waiter) => waiter === fetch.owner);
   countRefused(inner, rule);
   fetch.enter("passing");
-  if (rule !== "min_uses") inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  if (rule !== "min_uses" && order.mayShare) inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
   if (client === undefined) fetch.giveUp();
   else passTo(client, fetch, rule);
   for (const other of waiters) {
-    if (other === client) continue;
-    noteOf(other).rounds = MAX_ROUNDS + 1;
-    other.plan.services.resume(other, "lookup");
+    if (other !== client) alone(other);
   }
+}
+
+/** It asks for itself from now on. */
+function alone(waiter: Planned): void {
+  noteOf(waiter).rounds = MAX_ROUNDS + 1;
+  waiter.plan.services.resume(waiter, "lookup");
 }
 
 function passTo(client: Planned, fetch: Fetch, rule: RuleCode): void {

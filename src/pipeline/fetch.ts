@@ -14,7 +14,7 @@ import type { CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import { validationLines } from "../cache/validate.ts";
 import { encodingToSend, type VaryIndex } from "../cache/vary.ts";
-import { BODY_NONE } from "../core/body.ts";
+import { BODY_NONE, LENGTH_UNKNOWN } from "../core/body.ts";
 import { fail } from "../core/failure.ts";
 import type { Fields } from "../core/fields.ts";
 import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../session/exchange.ts";
@@ -22,6 +22,7 @@ import type { Listener } from "../session/listener.ts";
 import { type Alarm, alarmAfter, dismiss } from "../transport/alarm.ts";
 import { clock } from "../transport/clock.ts";
 import type { GrowingBody } from "./growing-body.ts";
+import { type PartOrder, rangeLines } from "./part-order.ts";
 import { type Passing, Waiting } from "./passing.ts";
 import { type CacheRules, Plan, type Planned, type Route } from "./plan.ts";
 
@@ -43,6 +44,8 @@ export interface FetchOrder {
   readonly primary: string;
   /** The response that may be confirmed, or used if the endpoint fails. */
   readonly stale: StoredResponse | undefined;
+  /** What of the body is asked for; undefined = all. */
+  readonly part?: PartOrder | undefined;
   /** Others that ask for the same meanwhile get this answer too. */
   readonly mayShare: boolean;
   /** Nobody is to wait for it: a refresh. */
@@ -60,6 +63,8 @@ export interface Fill {
   readonly index: VaryIndex;
   /** undefined = the body is in `stored`. */
   readonly body: GrowingBody | undefined;
+  /** Stored already, and follows what comes. */
+  readonly after: Buffer | undefined;
 }
 
 export class Fetch implements Downstream {
@@ -217,13 +222,22 @@ export class Fetch implements Downstream {
 
   sendEnd(_exchange: Exchange, trailers: string): void {
     const [client] = this.waiters;
-    if (this.state === "sharing") this.fill?.body?.end();
+    if (this.state === "sharing") this.#endShared();
     else if (this.state === "passing" && client !== undefined) {
       this.waiters = [];
       client.upstream = undefined;
       this.exchange.plan.services.events?.responseEnd(client, trailers);
     }
     this.#finished();
+  }
+
+  #endShared(): void {
+    const { body, after, stored } = this.fill ?? {};
+    if (body === undefined) return;
+    if (after !== undefined && after.length > 0) body.take(after);
+    const said = stored?.bodyLength ?? LENGTH_UNKNOWN;
+    if (said === LENGTH_UNKNOWN || said === body.length) body.end();
+    else body.fail(`${body.length} bytes of ${said}`);
   }
 
   /** The endpoint broke off in the middle of the body, or we did. */
@@ -243,8 +257,11 @@ export class Fetch implements Downstream {
     }
   }
 
+  /** Who asks for the same before a large body is put away joins too. */
   #finished(): void {
-    this.enter("over");
+    const body = this.fill?.body;
+    if (this.state === "sharing" && body?.isBeingKept === true) body.onKept = () => this.enter("over");
+    else this.enter("over");
     this.exchange.isResponseComplete = true;
     this.exchange.plan.services.events?.responseSent(this.exchange);
   }
@@ -266,8 +283,9 @@ export class Fetch implements Downstream {
   }
 }
 
-/** Fields that choose a part or a condition: the store wants the whole (RFC 9111 §3). */
-const SELECTING = ["range", "if-range", "if-none-match", "if-modified-since"] as const;
+/** The answer is for the store too, which has no such condition (RFC 9111 §3). */
+const CONDITIONS = ["if-none-match", "if-modified-since"] as const;
+const RANGES = ["range", "if-range"] as const;
 
 /** The same request, with nobody behind it. */
 function innerOf(client: Planned, fetch: Fetch): Planned {
@@ -298,9 +316,11 @@ function innerOf(client: Planned, fetch: Fetch): Planned {
   return inner;
 }
 
-function fieldsToSend(client: Planned, { asked, order: { stale } }: Fetch): Fields {
+function fieldsToSend(client: Planned, { asked, order: { stale, part } }: Fetch): Fields {
   const fields = asked.view();
-  for (const name of SELECTING) fields.drop(name);
+  for (const name of CONDITIONS) fields.drop(name);
+  if (part?.kind !== "asked") for (const name of RANGES) fields.drop(name);
+  if (part !== undefined) fields.added += rangeLines(part);
   const { vary } = ((client.plan.route as Route).cache as CacheRules).policy;
   const encoding = encodingToSend(asked, vary);
   if (encoding !== undefined) {

@@ -6,10 +6,11 @@
  * rule   what was purged while it was fetched is stored as of the fetch's beginning, and so is never found
  * spec   RFC 9111 §3, §3.1, §4.3.4
  */
-import { freshenLines } from "../cache/freshen.ts";
+import { effectOfHead, freshenLines } from "../cache/freshen.ts";
 import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
+import { storedPartOf } from "../cache/partial.ts";
 import { judgeResponse } from "../cache/storable.ts";
-import { SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
+import { PARTIAL, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { indexLines, indexWith, readIndex, type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
@@ -17,10 +18,12 @@ import { fieldMask } from "../core/field-names.ts";
 import { type Fields, fieldsOfLines } from "../core/fields.ts";
 import { httpDate } from "../core/http-clock.ts";
 import { OWN_FIELDS } from "../protocol/h1/writer.ts";
+import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
 import type { Fetch, Fill } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
+import { type Around, announcedPart, isWholePart, placed } from "./part-fill.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 
 const DATE_NAME = "date";
@@ -36,18 +39,26 @@ export interface Kept {
   readonly fields: Fields;
   /** Names in Vary that count. */
   readonly varies: readonly string[];
+  /** It completes a part: the whole is stored. */
+  readonly around: Around | undefined;
 }
 
 const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
 
 /** May the answer be stored, and how? */
-export function judge(fetch: Fetch): Kept {
+export function judge(fetch: Fetch, around?: Around): Kept {
   const { exchange: inner } = fetch;
-  const declared = inner.responseBodyKind === BODY_LENGTH ? inner.responseBodyLength : LENGTH_UNKNOWN;
-  const declaredBytes = inner.plan.isEnd ? inner.firstEnd - inner.firstStart : declared;
-  const verdict = judgeFields(fetch, inner.status, inner.responseFields, declaredBytes);
-  const varies = varyNames(inner.responseFields, rulesOf(inner).policy.vary);
-  return { verdict, fields: inner.responseFields, varies: varies === "*" ? [] : varies };
+  const fields = around?.fields ?? inner.responseFields;
+  const status = around === undefined ? inner.status : OK;
+  const verdict = judgeFields(fetch, status, fields, around?.length ?? declaredBytesOf(inner));
+  const varies = varyNames(fields, rulesOf(inner).policy.vary);
+  return { verdict, fields, varies: varies === "*" ? [] : varies, around };
+}
+
+/** Of the body that comes, or LENGTH_UNKNOWN. */
+export function declaredBytesOf(inner: Planned): number {
+  if (inner.plan.isEnd) return inner.firstEnd - inner.firstStart;
+  return inner.responseBodyKind === BODY_LENGTH ? inner.responseBodyLength : LENGTH_UNKNOWN;
 }
 
 function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes: number): StoreVerdict {
@@ -56,7 +67,7 @@ function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes
   const { epochMs, chance } = inner.plan.services;
   const verdict = judgeResponse(
     {
-      method: inner.method,
+      method: inner.method === "HEAD" ? "GET" : inner.method, // what is judged is stored, or would be
       url: urlOfKey(fetch.order.key),
       path: inner.path,
       hasBody: false,
@@ -78,38 +89,56 @@ function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes
 }
 
 /** Begins to store: what is whole already is put at once. */
-export function fillOf(fetch: Fetch, { verdict, fields, varies }: Kept): Fill {
+export function fillOf(fetch: Fetch, { verdict, fields, varies, around }: Kept): Fill {
   const { exchange: inner, order, asked } = fetch;
   const lines = linesOf(inner, fields, verdict.dropped);
-  const facts = factsOf(fetch, verdict, inner.status);
+  const facts = factsOf(fetch, verdict, around === undefined ? inner.status : OK);
   const index = varies.length > 0 ? putIndex(fetch, facts, varies) : NO_VARIANTS;
   const key = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
-  const whole = inner.plan.isEnd ? wholeBody(inner) : undefined;
-  const declared = inner.responseBodyKind === BODY_LENGTH ? inner.responseBodyLength : LENGTH_UNKNOWN;
+  const whole = inner.plan.isEnd ? wholeBody(inner, around) : undefined;
+  const declared = around?.length ?? declaredBytesOf(inner);
   const stored: StoredResponse = {
     key,
     facts,
-    reason: inner.reason,
+    reason: around === undefined ? inner.reason : reasonOf(OK),
     fields: fieldsOfLines(lines),
     body: whole,
     file: undefined,
     bodyLength: whole?.length ?? declared,
   };
-  const own = ownOf(inner, stored, verdict.dropped);
+  const own = ownOf(inner, stored, fields, verdict.dropped);
   if (whole !== undefined) {
-    put(fetch, stored);
-    return { stored, own, index, body: undefined };
+    keepWhole(keeperOf(fetch, { ...stored, body: undefined }), whole);
+    return { stored, own, index, body: undefined, after: undefined };
   }
   const body = new GrowingBody(keeperOf(fetch, stored), inner.plan.services.budget, declared);
   body.onRoom = () => inner.upstream?.resumeResponse();
+  if (around !== undefined) body.take(around.before);
   takeFirst(inner, body);
-  return { stored, own, index, body };
+  return { stored, own, index, body, after: around?.after };
+}
+
+/** It came in one piece, which may be larger than a record. */
+function keepWhole(keeper: Keeper, whole: Buffer): void {
+  if (whole.length <= keeper.smallBytes) keeper.keepSmall(whole);
+  else if (whole.length > keeper.maxBytes) keeper.forget("size");
+  else {
+    const writer = keeper.write(whole.length);
+    writer?.write(Buffer.from(whole)); // the writer's own, while clients read this one
+    if (writer === undefined) keeper.forget("room");
+    else writer.finish().then(keeper.keepFile, () => keeper.forget("room"));
+  }
 }
 
 /** The same with what `private` and `no-cache` name: the one who asked gets it, others do not (§5.2.2.4, §5.2.2.7). */
-function ownOf(inner: Planned, stored: StoredResponse, dropped: readonly string[]): StoredResponse {
-  if (!dropped.some((name) => inner.responseFields.find(name) !== undefined)) return stored;
-  return { ...stored, fields: fieldsOfLines(linesOf(inner, inner.responseFields, [])) };
+function ownOf(
+  inner: Planned,
+  stored: StoredResponse,
+  fields: Fields,
+  dropped: readonly string[],
+): StoredResponse {
+  if (!dropped.some((name) => fields.find(name) !== undefined)) return stored;
+  return { ...stored, fields: fieldsOfLines(linesOf(inner, fields, [])) };
 }
 
 function takeFirst(inner: Planned, body: GrowingBody): void {
@@ -119,8 +148,9 @@ function takeFirst(inner: Planned, body: GrowingBody): void {
   if (!body.take(first.subarray(firstStart, firstEnd))) inner.upstream?.pauseResponse();
 }
 
-function wholeBody({ first, firstStart, firstEnd }: Planned): Buffer {
-  return first === undefined ? NO_BODY : Buffer.from(first.subarray(firstStart, firstEnd));
+function wholeBody({ first, firstStart, firstEnd }: Planned, around: Around | undefined): Buffer {
+  const came = first === undefined ? NO_BODY : first.subarray(firstStart, firstEnd);
+  return around === undefined ? Buffer.from(came) : Buffer.concat([around.before, came, around.after]);
 }
 
 /** The field lines to keep: not those of this hop, of the framing, or for one client only (RFC 9111 §3.1). */
@@ -182,11 +212,45 @@ const NO_VARIANTS: VaryIndex = { names: [], languages: new Map() };
 /** An index costs little, and is of use as long as any variant. */
 const INDEX_KEEP_MS = 24 * 3600 * 1000;
 
-function put({ store, exchange }: Fetch, stored: StoredResponse, file = stored.file): void {
+function put(fetch: Fetch, came: StoredResponse, file = came.file): void {
+  const { exchange } = fetch;
+  const bodyLength = file?.length ?? came.bodyLength;
+  const stored = isLoosePart(fetch, came) ? placePart(fetch, { ...came, bodyLength }) : came;
+  if (stored !== undefined) keep(fetch, stored, file);
+  else countRefused(exchange, "part_unknown");
+}
+
+function keep({ store, exchange }: Fetch, stored: StoredResponse, file = stored.file): void {
   const { key, facts, reason, fields, body } = stored;
   const isTaken = store.put({ key, facts, reason, lines: linesBuffer(fields), body, file });
   if (isTaken) countStored(exchange);
   else countRefused(exchange, "no_room");
+}
+
+/** A part that is no slice. */
+const isLoosePart = ({ order }: Fetch, { facts }: StoredResponse) =>
+  (facts.flags & PARTIAL) !== 0 && order.part?.kind !== "slice";
+
+function placePart(fetch: Fetch, came: StoredResponse): StoredResponse | undefined {
+  const { epochMs } = fetch.exchange.plan.services;
+  return placed(fetch.store, came, roomOf(fetch, came), epochMs + clock.nowMs);
+}
+
+function isAnnouncedWhole({ fields, bodyLength }: StoredResponse): boolean {
+  const part = announcedPart(fields, bodyLength);
+  return part !== undefined && isWholePart(part);
+}
+
+/** For the body of a record. */
+function roomOf({ store }: Fetch, { fields, key }: StoredResponse): number {
+  return store.smallBytes - linesBuffer(fields).length - key.length - RECORD_ROOM;
+}
+
+/** A part that is too large to be kept as one; what makes the whole is none. */
+export function isLargePart(fetch: Fetch): boolean {
+  const { exchange: inner, store } = fetch;
+  const part = announcedPart(inner.responseFields, declaredBytesOf(inner));
+  return part !== undefined && !isWholePart(part) && part.length > store.smallBytes - RECORD_ROOM;
 }
 
 const linesBuffer = (fields: Fields) =>
@@ -196,8 +260,11 @@ function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
   const { store, exchange } = fetch;
   const { maxBytes, minBytes } = rulesOf(exchange).policy;
   return {
-    smallBytes: store.smallBytes - linesBuffer(stored.fields).length - stored.key.length - RECORD_ROOM,
-    maxBytes: Math.min(maxBytes, store.largestBodyBytes),
+    smallBytes: roomOf(fetch, stored),
+    maxBytes:
+      isLoosePart(fetch, stored) && !isAnnouncedWhole(stored)
+        ? roomOf(fetch, stored)
+        : Math.min(maxBytes, store.largestBodyBytes),
     write: (bytes) => store.write(bytes),
     keepSmall: (body) => {
       if (body.length < minBytes) countRefused(exchange, "size");
@@ -211,19 +278,48 @@ function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
 
 /** Facts, reason and purge slots of a record, generously. */
 const RECORD_ROOM = 1024;
+const OK = 200;
 
-/** The stored response as the endpoint's 304 makes it; in the store from now on. */
-export function freshened(fetch: Fetch, stale: StoredResponse): StoredResponse {
+/** What a 304 has made of a stored response. */
+export interface Freshened {
+  /** For all: as it is in the store from now on. */
+  readonly stored: StoredResponse;
+  /** For the one whose request was sent: with what is for one client. */
+  readonly own: StoredResponse;
+  /** False: it is in the store no more, and for the owner alone. */
+  readonly isShared: boolean;
+}
+
+/** The cookie of a 304 is for the client that it answers: the response was stored without one. */
+const OF_ONE_CLIENT = ["set-cookie"] as const;
+
+/** The stored response as the endpoint's 304 makes it. */
+export function freshened(fetch: Fetch, stale: StoredResponse): Freshened {
   const { exchange: inner } = fetch;
-  const lines = freshenLines(stale.fields, inner.responseFields);
-  const fields = fieldsOfLines(lines);
+  const merged = fieldsOfLines(freshenLines(stale.fields, inner.responseFields));
+  const fields = merged.view();
+  if (!rulesOf(inner).policy.ignore.includes("set-cookie")) {
+    for (const name of OF_ONE_CLIENT) fields.drop(name);
+  }
   const verdict = judgeFields(fetch, stale.facts.status, fields, stale.bodyLength);
-  const stored: StoredResponse = {
-    ...stale,
-    fields,
-    facts: { ...factsOf(fetch, verdict, stale.facts.status), flags: verdict.flags },
-  };
-  if (verdict.isStorable) put(fetch, stored);
+  const { status, firstByte, completeLength } = stale.facts;
+  const facts = { ...factsOf(fetch, verdict, status), firstByte, completeLength };
+  const stored = { ...stale, fields: fieldsOfLines(linesOf(inner, fields, verdict.dropped)), facts };
+  if (verdict.isStorable) keep(fetch, stored);
   else fetch.store.remove(stale.key);
-  return stored;
+  const own = { ...stored, fields: fieldsOfLines(linesOf(inner, merged, [])) };
+  return { stored, own, isShared: verdict.isStorable };
+}
+
+/** A HEAD was answered: what does that say of the response to GET that is stored (§4.3.5)? */
+export function heedHead(fetch: Fetch): void {
+  const { exchange: inner, store, order } = fetch;
+  const stored = store.peek(order.key);
+  if (stored === undefined || "isCold" in stored || (stored.facts.flags & VARY_INDEX) !== 0) return;
+  const { completeLength } = storedPartOf(stored);
+  if (completeLength === LENGTH_UNKNOWN) return;
+  const { fields } = stored;
+  const effect = effectOfHead(inner.status, inner.responseFields, { fields, bodyLength: completeLength });
+  if (effect === "update") freshened(fetch, stored);
+  else if (effect === "stale") store.remove(stored.key);
 }

@@ -66,6 +66,9 @@ export class GrowingBody implements BodySource {
   isComplete = false;
   /** The endpoint may send more. */
   onRoom: (() => void) | undefined;
+  /** All has come and is being put away, until `onKept`: meanwhile it is read from here. */
+  isBeingKept = false;
+  onKept: (() => void) | undefined;
   readonly #budget: BufferBudget;
   readonly #keeper: Keeper;
   /** -1 = not told. */
@@ -218,11 +221,15 @@ export class GrowingBody implements BodySource {
 
   #finishFile(writer: BodyWriter): void {
     if (this.#isPassing) return; // it goes with its last reader
+    this.isBeingKept = true;
+    const settle = (act: () => void) => {
+      act();
+      this.isBeingKept = false;
+      this.onKept?.();
+    };
     writer.finish().then(
-      (ref) => {
-        this.#keeper.keepFile(ref);
-      },
-      () => this.#keeper.forget("room"),
+      (ref) => settle(() => this.#keeper.keepFile(ref)),
+      () => settle(() => this.#keeper.forget("room")),
     );
   }
 

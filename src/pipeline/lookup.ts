@@ -8,9 +8,10 @@
  */
 import { requestDirectives } from "../cache/directives.ts";
 import { urlOfKey } from "../cache/key.ts";
+import { completionOf } from "../cache/partial.ts";
 import { judgeReuse } from "../cache/reuse.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
-import { type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
+import { PARTIAL, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { languageVariantKey, variantKey } from "../cache/vary.ts";
 import { fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
@@ -22,9 +23,11 @@ import { isPurge, purge } from "./cache-purge.ts";
 import { bypassOf, isAuthorized, keyOf } from "./cache-rules.ts";
 import { Fetch } from "./fetch.ts";
 import { MAX_ROUNDS, requeue, serveShared, settle } from "./fetch-answer.ts";
+import type { PartOrder } from "./part-order.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { later, serveStored, wallOf } from "./serve-stored.ts";
+import { isLacking } from "./stored-answer.ts";
 
 type Next = NextOf<"lookup">;
 
@@ -36,6 +39,18 @@ interface Look {
   readonly note: CacheNote;
 }
 
+/** What the store has of it, if that cannot answer. */
+interface There {
+  /** May be confirmed. */
+  readonly stale?: StoredResponse;
+  /** What else is wanted. */
+  readonly part?: PartOrder;
+  /** Something that the answer to a HEAD may be about. */
+  readonly isKnown?: boolean;
+}
+
+const NOTHING: There = {};
+const ASKED: PartOrder = { kind: "asked" };
 const RANGE = fieldIdOf("range");
 /** Somebody refreshes it: nobody else does for so long. */
 const REFRESH_MS = 30_000;
@@ -66,7 +81,7 @@ export function lookup(exchange: Planned): Next {
 }
 
 function see(look: Look, found: StoredResponse | Cold | undefined): Next {
-  if (found === undefined) return absent(look, undefined);
+  if (found === undefined) return absent(look, NOTHING);
   const { exchange, store } = look;
   if ("isCold" in found) return later(exchange, store.read(found), (stored) => see(look, stored));
   return (found.facts.flags & VARY_INDEX) === 0 ? use(look, found) : seeVariant(look, found);
@@ -79,7 +94,7 @@ function seeVariant(look: Look, { fields }: StoredResponse): Next {
   const nowMs = wallOf(exchange);
   note.variant = variantKey(note.key, fields, exchange.requestFields, vary);
   const found = store.find(note.variant, nowMs);
-  if (found !== undefined) return isIndex(found) ? absent(look, undefined) : see(look, found);
+  if (found !== undefined) return isIndex(found) ? absent(look, NOTHING) : see(look, found);
   const other = languageVariantKey(note.key, fields, exchange.requestFields, vary);
   return see(look, other === undefined ? undefined : store.find(other, nowMs));
 }
@@ -101,37 +116,49 @@ function use(look: Look, stored: StoredResponse): Next {
   );
   note.rule = verdict.rule;
   note.mayServeOnError = verdict.mayServeOnError;
-  if (verdict.use === "validate") return absent(look, stored);
-  if (verdict.use === "miss") return absent(look, undefined);
+  if (verdict.use === "miss")
+    return absent(look, verdict.rule === "head_of_part" ? { isKnown: true } : NOTHING);
+  if (isLacking(exchange, stored, nowMs))
+    return absent(look, verdict.use === "fresh" ? lackOf(look, stored) : NOTHING);
+  if (verdict.use === "validate") return absent(look, { stale: stored });
   if (verdict.use === "stale_refresh" && store.claimRefresh(stored.key, nowMs, REFRESH_MS)) {
     refresh(look, stored);
   }
   note.hits(stored, verdict.rule, verdict.ttlSec, nowMs);
-  return serveStored(exchange, store, stored, () => absent(look, undefined));
+  return serveStored(exchange, store, stored, () => absent(look, NOTHING));
+}
+
+/** A part is there, and something else is wanted: all of it, perhaps (RFC 9111 §3.4). */
+function lackOf({ exchange }: Look, of: StoredResponse): There {
+  if (exchange.requestFields.has(RANGE)) return NOTHING;
+  const completion = completionOf(of, wallOf(exchange));
+  return completion === undefined ? NOTHING : { part: { kind: "rest", of, completion } };
 }
 
 /** The client has its answer; what is stored is asked for anew behind its back (RFC 5861 §3). */
 function refresh({ exchange, store, rules, note }: Look, stale: StoredResponse): void {
   const { fetches } = exchange.plan.services;
   const { key: primary, directives } = note;
-  const order = { key: stale.key, primary, stale, mayShare: true, isBackground: true, settle };
+  const part = isPart(stale) ? ASKED : undefined;
+  const mayShare = rules.policy.coalesceMs > 0 && part === undefined;
+  const order = { key: stale.key, primary, stale, part, mayShare, isBackground: true, settle };
   const fetch = new Fetch(exchange, order, store, directives);
-  if (rules.policy.coalesceMs > 0) fetches.add(fetch);
+  if (mayShare) fetches.add(fetch);
   countRefresh(exchange);
   fetch.start();
 }
 
 /** Nothing can answer now: who asks the endpoint? */
-function absent(look: Look, stale: StoredResponse | undefined): Next {
+function absent(look: Look, there: There): Next {
   const { exchange, store, rules, note } = look;
   if (note.directives.onlyIfCached) {
     exchange.failure = fail("not_cached");
     return "answer";
   }
+  const { stale } = there;
   note.forwards(stale !== undefined ? "stale" : note.variant === "" ? "uri-miss" : "vary-miss");
-  // a part, or a head alone, cannot be stored for others
-  const isPart = exchange.method === "HEAD" || exchange.requestFields.has(RANGE);
-  if (note.rounds > MAX_ROUNDS || (isPart && stale === undefined)) return "choose";
+  const part = partFor(exchange, there);
+  if (note.rounds > MAX_ROUNDS || isAlone(look, there, part)) return "choose";
   const { fetches } = exchange.plan.services;
   const key = note.place;
   const advice = fetches.adviceFor(key, clock.nowMs);
@@ -139,16 +166,35 @@ function absent(look: Look, stale: StoredResponse | undefined): Next {
     note.passes("unshared");
     return "choose";
   }
-  const mayShare = rules.policy.coalesceMs > 0 && !note.directives.noStore && advice === "together";
+  const mayShare =
+    rules.policy.coalesceMs > 0 &&
+    !note.directives.noStore &&
+    advice === "together" &&
+    part?.kind !== "asked" &&
+    exchange.method === "GET";
   const underWay = mayShare ? (fetches.find(key) as Fetch | undefined) : undefined;
   if (underWay !== undefined) return join(look, underWay);
-  const order = { key, primary: note.key, stale, mayShare, isBackground: false, settle };
+  const order = { key, primary: note.key, stale, part, mayShare, isBackground: false, settle };
   const fetch = new Fetch(exchange, order, store, note.directives);
   if (mayShare) fetches.add(fetch);
   fetch.add(exchange);
   fetch.start();
   return WAIT;
 }
+
+/** Which part is asked for: that which the client wants is for it alone, while nothing whole can be confirmed. */
+function partFor({ method, requestFields }: Planned, { stale, part }: There): PartOrder | undefined {
+  const isAsked = method === "GET" && requestFields.has(RANGE) && (stale === undefined || isPart(stale));
+  return isAsked ? ASKED : part;
+}
+
+/** Nothing of the answer could be kept: a head that says nothing of what is stored, a part for who wants no trace. */
+function isAlone({ exchange, note }: Look, { stale, isKnown }: There, part: PartOrder | undefined): boolean {
+  if (exchange.method === "HEAD") return stale === undefined && isKnown !== true;
+  return part?.kind === "asked" && note.directives.noStore;
+}
+
+const isPart = ({ facts }: StoredResponse) => (facts.flags & PARTIAL) !== 0;
 
 /** Somebody asks for the same already. */
 function join({ exchange, rules, note }: Look, fetch: Fetch): Next {

@@ -7,7 +7,7 @@ import { clock, readClock } from "../transport/clock.ts";
 import { FileSource } from "./file-source.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Planned } from "./plan.ts";
-import { answerStored } from "./stored-answer.ts";
+import { answerStored, isLacking } from "./stored-answer.ts";
 
 type Next = NextOf<"lookup">;
 
@@ -16,13 +16,14 @@ export function wallOf({ plan }: Planned): number {
   return plan.services.epochMs + clock.nowMs;
 }
 
-/** in  `gone`: what to do when its body is not in the store any more */
+/** in  `gone`: what to do when its body is not in the store any more, or it is a part and has not what is asked for */
 export function serveStored(
   exchange: Planned,
   store: CacheStore,
   stored: StoredResponse,
   gone: () => Next,
 ): Next {
+  if (isLacking(exchange, stored, wallOf(exchange))) return gone();
   if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
   if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
   const opened = store.open(stored.file).then((reader) => {

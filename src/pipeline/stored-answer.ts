@@ -5,7 +5,8 @@
  * rule   what is stored is shared: an answer whose fields will be changed on the way gets marks of its own
  * spec   RFC 9111 §4, §4.3.2; RFC 9110 §13.2, §14.2, §15.3.7, §15.4.5
  */
-import type { StoredResponse } from "../cache/stored.ts";
+import { answerFromPart, contentRangeLine, unsatisfiedRangeLine } from "../cache/partial.ts";
+import { PARTIAL, type StoredResponse } from "../cache/stored.ts";
 import { isNotModified, notModifiedLines, rangeOf } from "../cache/validate.ts";
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
 import { fail } from "../core/failure.ts";
@@ -40,9 +41,8 @@ export function answerStored(
   nowMs: number,
 ): boolean {
   const { requestFields } = exchange;
-  exchange.status = stored.facts.status;
-  exchange.reason = stored.reason;
-  exchange.isHttp10Response = false;
+  begin(exchange, stored);
+  if ((stored.facts.flags & PARTIAL) !== 0) return answerPart(exchange, stored, nowMs);
   if (exchange.status === OK && (requestFields.low & SELECTING.low) !== 0) {
     if (isNotModified(stored, requestFields, nowMs)) {
       source?.leave();
@@ -55,6 +55,58 @@ export function answerStored(
   }
   exchange.responseFields = fieldsFor(exchange, stored.fields);
   return setBody(exchange, stored, source, 0, stored.bodyLength);
+}
+
+function begin(exchange: Planned, { facts, reason }: StoredResponse): void {
+  exchange.status = facts.status;
+  exchange.reason = reason;
+  exchange.isHttp10Response = false;
+}
+
+/** A 206 that this client has asked for itself. in, out  as for `answerStored` */
+export function answerAsCame(
+  exchange: Planned,
+  stored: StoredResponse,
+  source: BodySource | undefined,
+  nowMs: number,
+): boolean {
+  begin(exchange, stored);
+  if (isNotModified(stored, exchange.requestFields, nowMs)) {
+    source?.leave();
+    answerNotModified(exchange, stored);
+    return true;
+  }
+  exchange.responseFields = fieldsFor(exchange, stored.fields);
+  return setBody(exchange, stored, source, 0, stored.bodyLength);
+}
+
+/** True when a stored part cannot answer the request after all. */
+export function isLacking({ requestFields }: Planned, stored: StoredResponse, nowMs: number): boolean {
+  return (stored.facts.flags & PARTIAL) !== 0 && answerFromPart(stored, requestFields, nowMs) === "lacking";
+}
+
+/** Of a part that has what is asked for, in memory. */
+function answerPart(exchange: Planned, stored: StoredResponse, nowMs: number): boolean {
+  const { requestFields } = exchange;
+  if (isNotModified(stored, requestFields, nowMs)) {
+    answerNotModified(exchange, stored);
+    return true;
+  }
+  const { firstByte, completeLength } = stored.facts;
+  const range = answerFromPart(stored, requestFields, nowMs);
+  if (range === "unsatisfiable") return refuseRange(exchange, completeLength);
+  if (typeof range === "string") throw new Error(`a part that has not what is wanted: ${stored.key}`);
+  const fields = stored.fields.view();
+  fields.drop("content-range");
+  exchange.responseFields = fields;
+  exchange.sentAdded = contentRangeLine(range, completeLength);
+  return setBody(exchange, stored, undefined, range.first - firstByte, range.last + 1 - firstByte);
+}
+
+function refuseRange(exchange: Planned, length: number): true {
+  const refusal: FileRefusal = { ...fail("range_unsatisfiable"), lines: unsatisfiedRangeLine(length) };
+  exchange.failure = refusal;
+  return true;
 }
 
 function answerNotModified(exchange: Planned, stored: StoredResponse): void {
@@ -80,19 +132,13 @@ function answerRange(
   const { bodyLength } = stored;
   if (range === "unsatisfiable") {
     source?.leave();
-    const refusal: FileRefusal = {
-      ...fail("range_unsatisfiable"),
-      lines: `Content-Range: bytes */${bodyLength}\r\n`,
-    };
-    exchange.failure = refusal;
-    return true;
+    return refuseRange(exchange, bodyLength);
   }
-  const { first, last } = range;
   exchange.status = PARTIAL_CONTENT;
   exchange.reason = reasonOf(PARTIAL_CONTENT);
   exchange.responseFields = fieldsFor(exchange, stored.fields);
-  exchange.sentAdded = `Content-Range: bytes ${first}-${last}/${bodyLength}\r\n`;
-  return setBody(exchange, stored, source, first, last + 1);
+  exchange.sentAdded = contentRangeLine(range, bodyLength);
+  return setBody(exchange, stored, source, range.first, range.last + 1);
 }
 
 /** `[from, end)` of the body, or no body where the request wants none; `end` -1 = nobody knows yet. */
