@@ -1,6 +1,6 @@
 /**
  * Cache kill, the processes: `control FOLDER BYTES MEMORY NUMBERS` restores the cache, checks all of it, starts two workers and purges;
- * `worker FOLDER BYTES ZONE ROW NUMBERS` stores and reads for as long as it lives.
+ * `worker FOLDER BYTES ZONE ROW NUMBERS CONTROL` stores and reads for as long as it lives.
  *
  * out    lines of JSON on stdout, which the campaign reads
  */
@@ -17,7 +17,8 @@ const [role, path = "", bytes = "", ...rest] = process.argv.slice(2);
 const disk = { path, budgetBytes: Number(bytes), descriptors, report };
 
 if (role === "control") await control(Number(rest[0]), Number(rest[1]));
-else await worker(rest[0] ?? "", Number(rest[1]), Number(rest[2]));
+else
+  await worker(rest[0] ?? "", { row: Number(rest[1]), numbers: Number(rest[2]), control: Number(rest[3]) });
 
 async function control(memoryBytes: number, numbers: number): Promise<void> {
   const opened = DiskKeeper.open({ ...disk, owner: undefined });
@@ -39,7 +40,9 @@ async function control(memoryBytes: number, numbers: number): Promise<void> {
   }
   const start = (row: number) =>
     Bun.spawn(
-      [process.execPath, import.meta.path, "worker", path, bytes, zone.path, `${row}`, `${numbers}`],
+      [process.execPath, import.meta.path, "worker", path, bytes, zone.path, row, numbers, process.pid].map(
+        String,
+      ),
       {
         stdio: ["ignore", "inherit", "inherit"],
       },
@@ -67,8 +70,13 @@ async function control(memoryBytes: number, numbers: number): Promise<void> {
   }
 }
 
-async function worker(zonePath: string, row: number, numbers: number): Promise<void> {
-  const control = process.ppid;
+interface WorkerPlan {
+  readonly row: number;
+  readonly numbers: number;
+  readonly control: number;
+}
+
+async function worker(zonePath: string, { row, numbers, control }: WorkerPlan): Promise<void> {
   const zone = openZone(zonePath);
   const tier = openDiskTier(disk);
   const store = openMemoryStore(zone, { row, files: tier.files, cold: tier.records });
@@ -81,7 +89,7 @@ async function worker(zonePath: string, row: number, numbers: number): Promise<v
     if (body !== undefined && bornOf(other, body) === undefined) wrong(other);
     if (turn % 20 !== 0) continue;
     await Bun.sleep(1);
-    if (process.ppid !== control) process.exit(0);
+    if (process.ppid !== control) process.exit(0); // nobody would end it
   }
 }
 

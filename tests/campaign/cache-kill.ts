@@ -212,5 +212,5 @@ if (import.meta.main) {
     tears: process.argv[4] === "tear",
   });
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  process.exit(report.wrong + report.undone === 0 ? 0 : 1);
+  process.exit(report.wrong + report.undone === 0 && report.leastFound > 0 ? 0 : 1);
 }
