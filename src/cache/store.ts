@@ -81,8 +81,8 @@ export interface BodyReader {
   /** A file that lies in memory and begins with the body; undefined when it has to be read. Valid until `close`. */
   readonly descriptor?: number | undefined;
   /**
-   * Reads `[position, end)` as far as one piece goes, off the main thread, checked. fails  rejects when it is not what
-   * was written: the exchange must be cut
+   * Reads `[position, end)` as far as one piece goes, off the main thread, checked; whoever gets it must not change it.
+   * fails  rejects when it is not what was written: the exchange must be cut
    */
   read(position: number, end: number): Promise<Buffer>;
   close(): void;
@@ -115,5 +115,5 @@ export interface PurgeBoard {
   /** In force for everybody when it returns. Soft: what is purged counts as stale, and may be used as such. */
   purge(scope: PurgeScope, isSoft: boolean): void;
   /** `url`: of the key, as `PurgeScope` says it. */
-  stateOf(facts: StoredFacts, url: string): "alive" | "stale" | "gone";
+  stateOf(facts: Pick<StoredFacts, "mark" | "purgeSlots">, url: string): "alive" | "stale" | "gone";
 }

@@ -200,6 +200,45 @@ test("what waits to be written is bounded: `write` says false, and `onDrain` whe
   return within(promise, 5000, "drain");
 });
 
+test("a body that is opened again and again is kept in memory, within bounds, and let go when nobody reads it", async () => {
+  const { folder } = stage();
+  const body = pattern(3 * MIB + 1000);
+  const ref = await fill(begin(folder, body.length), body, 300_000);
+  const readers = [await folder.open(ref), await folder.open(ref), await folder.open(ref)];
+  const [first, second, third] = readers;
+  if (first === undefined || second === undefined || third === undefined) throw new Error("it is gone");
+  expect((await readAll(first, body.length)).equals(body)).toBe(true);
+  for (const [from, end] of [
+    [0, body.length],
+    [100, 200],
+    [300_000, 300_001],
+    [body.length - 500, body.length],
+  ] as const) {
+    const [one, two] = [await second.read(from, end), await third.read(from, end)];
+    expect(one.buffer).toBe(two.buffer);
+    expect(one.length).toBeLessThan(one.buffer.byteLength);
+    expect(one.equals(body.subarray(from, from + one.length))).toBe(true);
+  }
+  expect(folder.hotBytes).toBe(body.length);
+  for (const reader of readers) reader?.close();
+  folder.closeIdle();
+  expect(folder.hotBytes).toBe(0);
+});
+
+test("hot bodies take no more than 16 MiB, and what is read once takes nothing", async () => {
+  const { folder } = stage();
+  for (let count = 0; count < 8; count++) {
+    const ref = await fill(begin(folder, 3 * MIB), pattern(3 * MIB), 500_000);
+    const [one, two] = [await folder.open(ref), count === 0 ? undefined : await folder.open(ref)];
+    await readAll(one as NonNullable<typeof one>, 3 * MIB);
+    if (count === 0) expect(folder.hotBytes).toBe(0);
+    one?.close();
+    two?.close();
+  }
+  expect(folder.hotBytes).toBeGreaterThan(12 * MIB);
+  expect(folder.hotBytes).toBeLessThanOrEqual(16 * MIB);
+});
+
 test("room is taken before it is written, and the budget is never exceeded", async () => {
   const { folder, board } = stage(8 * MIB);
   const refs: BodyRef[] = [];

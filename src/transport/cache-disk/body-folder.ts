@@ -66,6 +66,11 @@ export class BodyFolder implements BodyFiles, BodyRoom {
     return this.#options.board.bodyPages * PAGE_BYTES;
   }
 
+  /** Bytes of bodies that this worker has in its own memory. */
+  get hotBytes(): number {
+    return this.#open.hotBytes;
+  }
+
   create(expectedBytes: number): BodyWriter | undefined {
     const { board, descriptors } = this.#options;
     if (this.#writerCount >= MAX_WRITERS || !descriptors.mayOpen()) return undefined;

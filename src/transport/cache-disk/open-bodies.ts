@@ -12,8 +12,8 @@ import type { BodyRef } from "../../cache/stored.ts";
 import { areBlocksGood, BLOCK_BYTES, readTail, tailBytes } from "./blocks.ts";
 import type { BodyPlaces } from "./body-places.ts";
 import { closeFile, openFile, READ_HERE, readInto } from "./file-calls.ts";
+import { HotPieces, newPiece, PIECE_BYTES, type Pieces } from "./hot-pieces.ts";
 
-const READ_BYTES = 256 * 1024;
 const MAX_IDLE = 32;
 const IDLE_MS = 2000;
 
@@ -23,33 +23,57 @@ export interface DescriptorRoom {
   mayOpen(): boolean;
 }
 
+interface OpenedFile {
+  readonly file: number;
+  readonly sums: Uint32Array | undefined;
+}
+
 /** An open file, shared by its readers. */
 class OpenBody {
   readonly ref: BodyRef;
   readonly file: number;
   /** undefined: the file lies in memory, which is trusted like all memory. */
   readonly sums: Uint32Array | undefined;
+  readonly pieces: Pieces = new Map();
+  readonly #hot: HotPieces;
   readers = 0;
+  /** How often it was opened since it is open. */
+  opens = 0;
+  isClosed = false;
   idleSinceMs = 0;
   /** It is not what was written, and no longer given out. */
   isDamaged = false;
 
-  constructor(ref: BodyRef, file: number, sums: Uint32Array | undefined) {
+  constructor(ref: BodyRef, { file, sums }: OpenedFile, hot: HotPieces) {
     this.ref = ref;
     this.file = file;
     this.sums = sums;
+    this.#hot = hot;
   }
 
   async read(position: number, end: number): Promise<Buffer> {
-    const wanted = Math.min(end, this.ref.length, position + READ_BYTES);
+    const index = Math.floor(position / PIECE_BYTES);
+    const start = index * PIECE_BYTES;
+    const hot = this.#hot.get(this.pieces, index);
+    if (hot !== undefined) return hot.subarray(position - start, Math.min(end - start, hot.length));
+    const pieceEnd = Math.min(this.ref.length, start + PIECE_BYTES);
+    const isWhole = position === start && end >= pieceEnd;
+    const piece = await this.#readPart(position, Math.min(end, pieceEnd));
+    if (isWhole && this.opens > 1 && !this.isDamaged && !this.isClosed)
+      this.#hot.add(this.pieces, index, piece);
+    return piece;
+  }
+
+  /** A part of one piece. */
+  async #readPart(position: number, end: number): Promise<Buffer> {
     return this.sums === undefined
-      ? this.#readMemory(position, wanted)
-      : await this.#readChecked(position, wanted, this.sums);
+      ? this.#readMemory(position, end)
+      : await this.#readChecked(position, end, this.sums);
   }
 
   /** Nothing to wait for: a copy of 256 KiB takes 9 µs, a thread would cost as much again. */
   #readMemory(position: number, end: number): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(end - position);
+    const bytes = newPiece(end - position);
     const count = readSync(this.file, bytes, 0, bytes.length, position);
     if (count < bytes.length) this.#tooShort(position + count);
     return bytes;
@@ -58,8 +82,8 @@ class OpenBody {
   /** Whole blocks around what is asked for, as each has one checksum. */
   async #readChecked(position: number, wanted: number, sums: Uint32Array): Promise<Buffer> {
     const start = position - (position % BLOCK_BYTES);
-    const end = Math.min(this.ref.length, roundUp(Math.min(wanted, start + READ_BYTES), BLOCK_BYTES));
-    const bytes = Buffer.allocUnsafeSlow(end - start);
+    const end = Math.min(this.ref.length, Math.ceil(wanted / BLOCK_BYTES) * BLOCK_BYTES);
+    const bytes = newPiece(end - start);
     const count = await readInto(this.file, bytes, start);
     if (count < bytes.length) this.#tooShort(start + count);
     if (!areBlocksGood(bytes, start / BLOCK_BYTES, sums)) {
@@ -72,8 +96,6 @@ class OpenBody {
     throw new Error(`a stored body ends at ${at} of ${this.ref.length}: it was cut`);
   }
 }
-
-const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
 
 /** Who has opened a body: told by its readers. */
 interface BodyOwner {
@@ -93,6 +115,7 @@ class OpenBodyReader implements BodyReader {
     this.#bodies = bodies;
     this.length = body.ref.length;
     body.readers++;
+    body.opens++;
   }
 
   /** What lies on a disk has to be checked, and would make the worker wait. */
@@ -129,6 +152,7 @@ export class OpenBodies {
   readonly #isChecked: boolean;
   readonly #open = new Map<number, OpenBody>();
   readonly #opening = new Map<number, Promise<OpenBody | undefined>>();
+  readonly #hot = new HotPieces();
   #idleCount = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -140,6 +164,10 @@ export class OpenBodies {
 
   get openCount(): number {
     return this.#open.size;
+  }
+
+  get hotBytes(): number {
+    return this.#hot.usedBytes;
   }
 
   /** out  undefined when it is gone, is not what it should be, or no descriptor is free. fails  as `open` does */
@@ -203,9 +231,9 @@ export class OpenBodies {
       throw error;
     }
     try {
-      const body = this.#isChecked ? await checkedBody(ref, file) : plainBody(ref, file);
-      if (body === undefined) closeFile(file);
-      return body;
+      const found = this.#isChecked ? await checkedFile(ref, file) : plainFile(ref, file);
+      if (found === undefined) closeFile(file);
+      return found === undefined ? undefined : new OpenBody(ref, found, this.#hot);
     } catch (error) {
       closeFile(file);
       throw error;
@@ -222,6 +250,7 @@ export class OpenBodies {
   #damaged(body: OpenBody): void {
     if (body.isDamaged) return;
     body.isDamaged = true;
+    this.#hot.forget(body.pieces);
     this.damagedCount++;
     unlink(this.#places.bodyOf(body.ref.id), () => {
       // gone already, or it cannot be: then it is found damaged again
@@ -245,6 +274,8 @@ export class OpenBodies {
 
   #close(body: OpenBody): void {
     this.#open.delete(body.ref.id);
+    body.isClosed = true;
+    this.#hot.forget(body.pieces);
     this.#idleCount--;
     this.#room.openCount--;
     closeFile(body.file);
@@ -257,13 +288,13 @@ export class OpenBodies {
 }
 
 /** The tail is read with one byte more, which must not be there. */
-async function checkedBody(ref: BodyRef, file: number): Promise<OpenBody | undefined> {
-  const bytes = Buffer.allocUnsafeSlow(tailBytes(ref.length) + 1);
+async function checkedFile(ref: BodyRef, file: number): Promise<OpenedFile | undefined> {
+  const bytes = Buffer.allocUnsafe(tailBytes(ref.length) + 1);
   const count = await readInto(file, bytes, ref.length);
   const sums = readTail(bytes.subarray(0, count), ref);
-  return sums === undefined ? undefined : new OpenBody(ref, file, sums);
+  return sums === undefined ? undefined : { file, sums };
 }
 
-function plainBody(ref: BodyRef, file: number): OpenBody | undefined {
-  return fstatSync(file).size === ref.length ? new OpenBody(ref, file, undefined) : undefined;
+function plainFile(ref: BodyRef, file: number): OpenedFile | undefined {
+  return fstatSync(file).size === ref.length ? { file, sums: undefined } : undefined;
 }
