@@ -39,6 +39,7 @@ const shapeOf = (status: Status): string =>
     status.routes.length,
     status.upstreams.map((upstream) => upstream.endpoints.length),
     status.certificates.map((certificate) => certificate.notAfter || ""),
+    status.cache ? status.cache.tiers.length : 0,
   ].join("/");
 
 const FORMAT_SOURCE = Object.entries(FORMATS).map(([name, format]) => `${name}: ${format.toString()}`);
@@ -125,6 +126,13 @@ const ROUTES: readonly Column[] = [
   column("p95, ms", "p95Ms", "ms"),
   column("p99, ms", "p99Ms", "ms"),
 ];
+const TIERS: readonly Column[] = [
+  column("Cache", "tier", "text"),
+  column("Used, MiB", "usedBytes", "mib"),
+  column("Of, MiB", "budgetBytes", "mib"),
+  column("Responses", "objects", "count"),
+  column("Made room for others", "evicted", "count"),
+];
 const ENDPOINTS: readonly Column[] = [
   column("Endpoint", "name", "text"),
   column("State", "state", "text"),
@@ -182,6 +190,7 @@ ${table("Workers", WORKERS, "workers", status.workers)}
 ${table("Listeners", LISTENERS, "listeners", status.listeners)}
 ${certificates(status)}
 ${table("Routes", ROUTES, "routes", status.routes)}
+${status.cache === undefined ? "" : table("Cache", TIERS, "cache.tiers", status.cache.tiers)}
 ${upstreams.join("\n")}
 ${moreThan(status.upstreams.length, "upstreams")}
 </main>

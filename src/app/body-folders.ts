@@ -5,12 +5,12 @@
  *        removes what nobody owns any more. An upgrade changes the owner, and nothing else: workers of both generations
  *        go on with the same paths
  */
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeBodyFolders } from "../transport/cache-disk/body-folder.ts";
-import { BodyPlaces, pidOfPart } from "../transport/cache-disk/body-places.ts";
+import { BodyPlaces } from "../transport/cache-disk/body-places.ts";
 import { DiskBoard, isAlive } from "../transport/cache-disk/disk-board.ts";
 import type { Identity } from "../transport/privileges.ts";
 

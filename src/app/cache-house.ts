@@ -17,8 +17,8 @@ export interface CacheHouse {
   readonly store: CacheStore;
   /** In force in all workers at once; settles when it lasts over a crash. out  why it does not last */
   purge(scopes: readonly PurgeScope[], isSoft: boolean): Promise<string | undefined>;
-  /** The worker of this row has ended, however it did. */
-  forgetWorker(row: number, pid: number): void;
+  /** The worker of this row has ended, however it did. `pid`: undefined when nobody knows it any more */
+  forgetWorker(row: number, pid: number | undefined): void;
   /** Now and then: gives back what nobody needs. */
   tidy(): void;
   tiers(): readonly CacheTierStatus[];

@@ -118,7 +118,7 @@ export class CacheKeeper {
     return failed.find((each) => each !== undefined);
   }
 
-  forgetWorker(row: number, pid: number): void {
+  forgetWorker(row: number, pid: number | undefined): void {
     for (const house of this.#houses()) house.forgetWorker(row, pid);
   }
 

@@ -53,6 +53,8 @@ export interface HandoverState {
   readonly standings?: readonly SavedStanding[];
   /** Port of the admin listener, for a configuration that leaves it to the kernel. */
   readonly adminPort: number | undefined;
+  /** Processes by row: whose what they were writing is, once they have ended. */
+  readonly pids?: Readonly<Record<number, number>>;
   /** The cache, and purges counted by kind. */
   readonly cache?: SavedCache | undefined;
   readonly purges?: PurgeCounts;

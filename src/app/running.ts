@@ -55,8 +55,6 @@ import { Workers } from "./workers.ts";
 export const PROGRAM = program.version;
 /** Four tidyings a second, one comparison of endpoints. */
 const TIDYINGS_A_LOOK = 4;
-/** Of a worker that another generation started. */
-const UNKNOWN_PID = 0;
 /** Less is a clock that is being adjusted, and no matter. */
 const MIN_CLOCK_STEP_MS = 1000;
 
@@ -100,6 +98,8 @@ export class Running {
   readonly #log: Log;
   /** What people had set, until it is set again: the zone that held it could not be taken over. */
   readonly #lostStandings: SavedStanding[] = [];
+  /** Of workers that the generation before has started, by row. */
+  readonly #foreignPids: Readonly<Record<number, number>>;
   #tidyings = 0;
   /** ms since the epoch at monotonic 0. */
   #epochMs = Date.now() - performance.now();
@@ -115,6 +115,7 @@ export class Running {
     const series = state === undefined ? new SeriesTable(ROW_SLOTS) : SeriesTable.restore(state.series);
     const names = new NameLookup();
     const lookup = (host: string) => names.lookup(host);
+    this.#foreignPids = state?.pids ?? {};
     this.zone = zone;
     this.rows = rows;
     this.series = series;
@@ -174,7 +175,7 @@ export class Running {
   tidy(): void {
     for (const row of this.foreign.look()) {
       zeroGauges(this.#row(row), this.series.slots());
-      this.cache.forgetWorker(row, UNKNOWN_PID);
+      this.cache.forgetWorker(row, this.#foreignPids[row]);
     }
     this.#lookAtClock();
     this.board.look();
@@ -251,6 +252,7 @@ export class Running {
       standings: this.board.save(),
       adminPort,
       discovered: this.discoverer.save(),
+      pids: Object.fromEntries(this.workers.facts().map(({ row, pid }) => [row, pid])),
       cache: this.cache.save(),
       purges: this.purger.counts,
     };

@@ -12,6 +12,7 @@ import { type MemoryStore, openMemoryStore } from "../cache/memory/memory-store.
 import { type KeptResponse, keptFrom, statsOf, sweep } from "../cache/memory/sweep.ts";
 import { SharedPurgeBoard } from "../cache/purge-board.ts";
 import type { CacheStore, PurgeScope } from "../cache/store.ts";
+import { defectText } from "../core/failure.ts";
 import { BodyFolder } from "../transport/cache-disk/body-folder.ts";
 import { BodyPlaces } from "../transport/cache-disk/body-places.ts";
 import { removeParts } from "../transport/cache-disk/body-sweep.ts";
@@ -166,6 +167,7 @@ class SharedCache implements CacheHouse {
   #source: SharedPurgeBoard | undefined;
   #sourceMade = -1;
   #sweptTo = 0;
+  #lastComplaint = "";
 
   constructor({ zone, bodies, keeper, source }: Parts, { settings, log }: CacheHouseOptions) {
     this.#zone = zone;
@@ -217,19 +219,29 @@ class SharedCache implements CacheHouse {
     return outcomes.find((outcome) => outcome !== undefined);
   }
 
-  forgetWorker(row: number, pid: number): void {
+  forgetWorker(row: number, pid: number | undefined): void {
     this.#zone.forgetWorker(row);
     const { bodies } = this.place;
     if (bodies !== undefined) removeParts(new BodyPlaces(bodies), (writer) => !isAlive(writer));
-    this.#keeper
-      ?.forgetWorker(pid)
-      .catch((error: unknown) => this.#log("warn", "cache", `after pid ${pid} ended: ${String(error)}`));
+    if (pid === undefined) return;
+    this.#keeper?.forgetWorker(pid).catch((error: unknown) => this.#complain(`after ${pid} ended`, error));
   }
 
   tidy(): void {
-    this.#catchUp();
-    this.#keeper?.look();
-    this.#sweptTo = sweep(this.#memory.parts, this.#sweptTo, SWEPT_AT_ONCE, Date.now());
+    try {
+      this.#catchUp();
+      this.#keeper?.look();
+      this.#sweptTo = sweep(this.#memory.parts, this.#sweptTo, SWEPT_AT_ONCE, Date.now());
+    } catch (error) {
+      this.#complain("tidying up", error);
+    }
+  }
+
+  /** Control goes on whatever happens to the cache; the same is not told again. */
+  #complain(when: string, error: unknown): void {
+    const text = `${when}: ${defectText(error)}`;
+    if (text !== this.#lastComplaint) this.#log("error", "cache", text);
+    this.#lastComplaint = text;
   }
 
   /** Purges of exchanges that finish with the zone before. */

@@ -96,4 +96,10 @@ export const SAMPLE_STATUS: Status = {
       lastError: "the authority is down",
     },
   ],
+  cache: {
+    tiers: [
+      { tier: "memory", usedBytes: 104_857_600, budgetBytes: 268_435_456, objects: 31_870, evicted: 1204 },
+    ],
+    purges: 3,
+  },
 };
