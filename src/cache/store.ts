@@ -114,6 +114,8 @@ export interface PurgeBoard {
   }): Uint32Array;
   /** In force for everybody when it returns. Soft: what is purged counts as stale, and may be used as such. */
   purge(scope: PurgeScope, isSoft: boolean): void;
+  /** A prefix was purged: only then does `stateOf` look at the URL. */
+  readonly hasRules: boolean;
   /** `url`: of the key, as `PurgeScope` says it. */
   stateOf(facts: Pick<StoredFacts, "mark" | "purgeSlots">, url: string): "alive" | "stale" | "gone";
 }

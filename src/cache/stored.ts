@@ -4,9 +4,10 @@
  * shape  facts are numbers, made once when the response came and kept beside it; fields are the lines that were stored,
  *        without hop-by-hop ones and those that `private` or `no-cache` name; the body is here when it is small, else in a
  *        file that a BodyRef names
- * rule   nothing in it may be changed by who reads it: one object serves many requests
+ * rule   nothing in it may be changed by who reads it, but for `answers`: one object serves many requests
  * spec   RFC 9111 §3, §4.2
  */
+import type { AnswerMemo } from "../core/answer-memo.ts";
 import type { Fields } from "../core/fields.ts";
 
 /** A response must not be used stale, whatever allows it elsewhere (must-revalidate, proxy-revalidate, s-maxage). */
@@ -76,6 +77,20 @@ export interface StoredResponse {
   readonly file: BodyRef | undefined;
   /** Of the body, wherever it is. */
   readonly bodyLength: number;
+  /** What hits of this second have in common: the one part that changes. */
+  answers?: KeptAnswers | undefined;
+}
+
+/** Answers that are alike as long as age and what is left of the lifetime are, in seconds. */
+export interface KeptAnswers {
+  readonly ageSec: number;
+  readonly ttlSec: number;
+  /** Field lines that are added: Age and Cache-Status. */
+  readonly lines: string;
+  /** The listener's rules that they were made by. */
+  readonly site: unknown;
+  readonly whole: AnswerMemo;
+  readonly notModified: AnswerMemo;
 }
 
 /** Age of a stored response now, in ms (RFC 9111 §4.2.3 current_age). A clock that went back makes nothing younger. */

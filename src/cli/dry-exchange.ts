@@ -96,7 +96,7 @@ class DryDownstream implements Downstream {
   readonly listener: Listener;
   readonly localIp = "";
   readonly localPort: number;
-  readonly memo = { authority: "", host: "", lines: "" };
+  readonly memo = { authority: "", host: "", keyAuthority: "", lines: "" };
 
   constructor(request: DryRequest) {
     const { listener, clientIp } = request;

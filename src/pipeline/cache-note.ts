@@ -6,7 +6,8 @@
 import { type CacheOutcome, cacheStatusLine, type Forwarded, hitStatusLine } from "../cache/cache-status.ts";
 import { NO_REQUEST_DIRECTIVES, type RequestDirectives } from "../cache/directives.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
-import { ageOf, type StoredResponse } from "../cache/stored.ts";
+import { ageOf, type KeptAnswers, type StoredResponse } from "../cache/stored.ts";
+import { newMemo } from "../core/answer-memo.ts";
 import type { CacheResult } from "../observe/metrics.table.ts";
 
 /** A dry run of the cache: `cache-dry.ts` fulfils it. */
@@ -27,6 +28,8 @@ export class CacheNote {
   directives: RequestDirectives = NO_REQUEST_DIRECTIVES;
   /** It got the answer that another request had asked for. */
   isCollapsed = false;
+  /** The attempts were those of a fetch, which counts them. */
+  isFetched = false;
   /** What is stored may stand in for an endpoint that fails. */
   mayServeOnError = false;
   /** Times that it waited for somebody else's fetch in vain. */
@@ -49,6 +52,13 @@ export class CacheNote {
     return this.variant === "" ? this.key : this.variant;
   }
 
+  /** It looks, for the first time or again. */
+  begins(): void {
+    this.variant = "";
+    this.rule = "miss";
+    this.mayServeOnError = false;
+  }
+
   /** The cache is not asked. */
   bypass(rule: RuleCode): void {
     this.result = "bypass";
@@ -60,17 +70,31 @@ export class CacheNote {
   forwards(why: Forwarded): void {
     this.result = "miss";
     this.#forwarded = why;
+    this.lines = "";
     this.#tell({ forwarded: why, rule: this.rule === "miss" ? undefined : this.rule });
   }
 
   /** What is stored answers, without an endpoint. */
-  hits(stored: StoredResponse, rule: RuleCode, ttlSec: number, nowMs: number): void {
+  // biome-ignore lint/complexity/useMaxParams: what was found, why it answers, when and by whose rules
+  hits(stored: StoredResponse, rule: RuleCode, ttlSec: number, nowMs: number, site: unknown): void {
     this.rule = rule;
     this.result = ttlSec >= 0 ? "hit" : "stale";
-    this.lines = ageLine(stored, nowMs);
-    if (!this.#isTold) return;
-    if (rule === "fresh") this.lines += hitStatusLine(ttlSec);
-    else this.#tell({ ttlSec, rule });
+    if (rule === "fresh") this.lines = this.#keptAnswers(stored, ttlSec, nowMs, site).lines;
+    else {
+      this.lines = ageLine(stored, nowMs);
+      this.#tell({ ttlSec, rule });
+    }
+  }
+
+  /** Those of this second, made by the first hit. */
+  #keptAnswers(stored: StoredResponse, ttlSec: number, nowMs: number, site: unknown): KeptAnswers {
+    const ageSec = Math.floor(ageOf(stored.facts, nowMs) / 1000);
+    const { answers } = stored;
+    if (answers?.ageSec === ageSec && answers.ttlSec === ttlSec && answers.site === site) return answers;
+    const lines = ageLine(stored, nowMs) + (this.#isTold ? hitStatusLine(ttlSec) : "");
+    const kept = { ageSec, ttlSec, lines, site, whole: newMemo(), notModified: newMemo() };
+    stored.answers = kept;
+    return kept;
   }
 
   /** It answers although an endpoint was asked: confirmed by it, or in its place. */

@@ -93,8 +93,15 @@ export function isAuthorized({ requestFields, downstream }: Planned): boolean {
 /** Lower case, without the port that the scheme has anyway (RFC 9110 §4.2.3). */
 export function authorityOf({ host, authority, downstream }: Planned): string {
   if (authority.length === host.length) return host;
+  const { memo } = downstream;
+  if (authority !== memo.authority) return withPort(host, authority, downstream.scheme);
+  if (memo.keyAuthority === "") memo.keyAuthority = withPort(host, authority, downstream.scheme);
+  return memo.keyAuthority;
+}
+
+function withPort(host: string, authority: string, scheme: "http" | "https"): string {
   const colon = authority.lastIndexOf(":");
   const port = colon === -1 || authority.endsWith("]") ? "" : authority.slice(colon);
-  if (port === "" || port === (downstream.scheme === "https" ? ":443" : ":80")) return host;
+  if (port === "" || port === (scheme === "https" ? ":443" : ":80")) return host;
   return host + port;
 }

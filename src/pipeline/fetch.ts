@@ -10,6 +10,7 @@
  * bound  a wait by `coalesce`, a body by what GrowingBody holds, all by the time-outs of the route
  */
 import type { RequestDirectives } from "../cache/directives.ts";
+import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import { validationLines } from "../cache/validate.ts";
@@ -50,8 +51,8 @@ export interface FetchOrder {
   readonly mayShare: boolean;
   /** Nobody is to wait for it: a refresh. */
   readonly isBackground: boolean;
-  /** What becomes of the answer, or the failure. */
-  readonly settle: (fetch: Fetch) => void;
+  /** What becomes of the answer, or the failure; or of one whose own time is up. */
+  readonly settle: (fetch: Fetch, late?: Planned) => void;
 }
 
 /** A response that is being kept. */
@@ -88,6 +89,7 @@ export class Fetch implements Downstream {
   owner: Planned | undefined;
   /** While sharing: what was decided, and what has come so far. */
   fill: Fill | undefined;
+  isHeard = false;
   /** Called once, when nobody can join any more. */
   onClosed: (() => void) | undefined;
   readonly clientIp: string;
@@ -118,7 +120,7 @@ export class Fetch implements Downstream {
     this.listener = downstream.listener;
     this.localPort = downstream.localPort;
     this.localIp = downstream.localIp;
-    this.memo = { authority: client.authority, host: client.host, lines: "" };
+    this.memo = { authority: client.authority, host: client.host, keyAuthority: "", lines: "" };
     this.exchange = innerOf(client, this);
   }
 
@@ -136,16 +138,43 @@ export class Fetch implements Downstream {
 
   add(client: Planned): void {
     this.waiters.push(client);
-    client.upstream = new Waiting(this, client);
+    const waiting = new Waiting(this, client);
+    client.upstream = waiting;
+    waiting.watch();
   }
 
-  /** After so long without a head nobody may join any more, and all but the first have to look for another way. */
+  late(client: Planned): void {
+    this.waiters = this.waiters.filter((waiter) => waiter !== client);
+    client.upstream = undefined;
+    this.order.settle(this, client);
+  }
+
+  /** False once what it brings has been purged: who asks after that must not get it. */
+  isCurrent(): boolean {
+    const { store, mark, order } = this;
+    const { board } = store;
+    if (board.clock === mark) return true;
+    const url = urlOfKey(order.primary);
+    const facts = this.fill?.stored.facts ?? {
+      mark,
+      purgeSlots: board.slotsOf({
+        url,
+        host: hostOfUrl(url),
+        tags: [],
+        origin: originOfKey(order.primary),
+        groups: [],
+      }),
+    };
+    return board.stateOf(facts, url) === "alive";
+  }
+
+  /** After so long without a head nobody may join any more, and all but the owner have to look for another way. */
   limitPatience(ms: number, lookAgain: (waiter: Planned) => void): void {
     this.#patience ??= alarmAfter(ms, () => {
-      const [first, ...late] = this.takeWaiters();
-      if (first !== undefined) this.add(first);
+      const waiters = this.takeWaiters();
+      for (const waiter of waiters) if (waiter === this.owner) this.add(waiter);
       this.#shut();
-      for (const waiter of late) lookAgain(waiter);
+      for (const waiter of waiters) if (waiter !== this.owner) lookAgain(waiter);
     });
   }
 
@@ -155,14 +184,18 @@ export class Fetch implements Downstream {
     this.#patience = undefined;
     const { waiters } = this;
     this.waiters = [];
-    for (const waiter of waiters) waiter.upstream = undefined;
+    for (const waiter of waiters) {
+      (waiter.upstream as Waiting | undefined)?.over();
+      waiter.upstream = undefined;
+    }
     return waiters;
   }
 
   leave(client: Planned): void {
     this.waiters = this.waiters.filter((waiter) => waiter !== client);
     if (client === this.owner) this.owner = undefined;
-    if (this.state === "passing") this.giveUp();
+    const isAlone = this.waiters.length === 0 && !this.order.mayShare && !this.order.isBackground;
+    if (this.state === "passing" || (this.state === "waiting" && isAlone)) this.giveUp();
   }
 
   /** Nobody needs the answer. */
@@ -249,6 +282,7 @@ export class Fetch implements Downstream {
     this.enter("over");
     const failure = exchange.failure ?? fail("upstream_cut", detail);
     for (const waiter of waiters) {
+      this.isHeard = true;
       if (wasPassing) waiter.plan.services.events?.upstreamFailed(waiter, failure);
       else {
         waiter.failure = failure;
@@ -307,20 +341,32 @@ function innerOf(client: Planned, fetch: Fetch): Planned {
   inner.query = client.query;
   inner.isTargetAbsolute = client.isTargetAbsolute;
   inner.isPathAsSent = client.isPathAsSent;
-  inner.idLines = client.idLines;
+  inner.madeIdLines = client.idLines;
   if (client.idLines === "") inner.adoptRequestId(client.requestId);
   inner.isRequestComplete = true;
   inner.acceptedAtMs = clock.nowMs;
   inner.startedAtMs = clock.nowMs;
-  inner.deadlineMs = client.deadlineMs;
+  inner.deadlineMs = isForMany(fetch) ? routeDeadline(plan.route) : client.deadlineMs;
   return inner;
 }
 
-function fieldsToSend(client: Planned, { asked, order: { stale, part } }: Fetch): Fields {
+/** How long one client waits is nothing to the others. */
+const isForMany = ({ order }: Fetch) => order.mayShare || order.isBackground;
+
+function routeDeadline({ requestMs }: Route): number {
+  return requestMs > 0 ? clock.nowMs + requestMs : Number.POSITIVE_INFINITY;
+}
+
+const PATIENCE = ["x-request-timeout", "grpc-timeout"] as const;
+
+function fieldsToSend(client: Planned, fetch: Fetch): Fields {
+  const { asked, order } = fetch;
+  const { stale, part } = order;
   const fields = asked.view();
   for (const name of CONDITIONS) fields.drop(name);
   if (part?.kind !== "asked") for (const name of RANGES) fields.drop(name);
   if (part !== undefined) fields.added += rangeLines(part);
+  if (isForMany(fetch)) for (const name of PATIENCE) fields.drop(name);
   const { vary } = ((client.plan.route as Route).cache as CacheRules).policy;
   const encoding = encodingToSend(asked, vary);
   if (encoding !== undefined) {

@@ -13,7 +13,7 @@ import { judgeReuse } from "../cache/reuse.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
 import { PARTIAL, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { languageVariantKey, variantKey } from "../cache/vary.ts";
-import { fail } from "../core/failure.ts";
+import { defectText, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefresh } from "./cache-counters.ts";
@@ -77,7 +77,19 @@ export function lookup(exchange: Planned): Next {
       return "choose";
     }
   }
-  return see({ exchange, store, rules, note }, store.find(note.key, wallOf(exchange)));
+  note.begins();
+  const look = { exchange, store, rules, note };
+  return see(look, findAt(look, note.key));
+}
+
+/** A store that breaks is one that has nothing. */
+function findAt({ exchange, store }: Look, key: string): StoredResponse | Cold | undefined {
+  try {
+    return store.find(key, wallOf(exchange));
+  } catch (defect) {
+    exchange.plan.services.report(defectText(defect));
+    return undefined;
+  }
 }
 
 function see(look: Look, found: StoredResponse | Cold | undefined): Next {
@@ -93,10 +105,10 @@ function seeVariant(look: Look, { fields }: StoredResponse): Next {
   const { vary } = rules.policy;
   const nowMs = wallOf(exchange);
   note.variant = variantKey(note.key, fields, exchange.requestFields, vary);
-  const found = store.find(note.variant, nowMs);
+  const found = findAt(look, note.variant);
   if (found !== undefined) return isIndex(found) ? absent(look, NOTHING) : see(look, found);
   const other = languageVariantKey(note.key, fields, exchange.requestFields, vary);
-  return see(look, other === undefined ? undefined : store.find(other, nowMs));
+  return see(look, other === undefined ? undefined : findAt(look, other));
 }
 
 function isIndex(found: StoredResponse | Cold): boolean {
@@ -107,7 +119,8 @@ function isIndex(found: StoredResponse | Cold): boolean {
 function use(look: Look, stored: StoredResponse): Next {
   const { exchange, store, note } = look;
   const nowMs = wallOf(exchange);
-  const state = store.board.stateOf(stored.facts, urlOfKey(note.key));
+  const { board } = store;
+  const state = board.stateOf(stored.facts, board.hasRules ? urlOfKey(note.key) : "");
   const verdict = judgeReuse(
     { method: exchange.method, isAuthorized: isAuthorized(exchange), directives: note.directives },
     stored,
@@ -124,7 +137,7 @@ function use(look: Look, stored: StoredResponse): Next {
   if (verdict.use === "stale_refresh" && store.claimRefresh(stored.key, nowMs, REFRESH_MS)) {
     refresh(look, stored);
   }
-  note.hits(stored, verdict.rule, verdict.ttlSec, nowMs);
+  note.hits(stored, verdict.rule, verdict.ttlSec, nowMs, exchange.downstream.listener.site);
   return serveStored(exchange, store, stored, () => absent(look, NOTHING));
 }
 
@@ -173,7 +186,7 @@ function absent(look: Look, there: There): Next {
     part?.kind !== "asked" &&
     exchange.method === "GET";
   const underWay = mayShare ? (fetches.find(key) as Fetch | undefined) : undefined;
-  if (underWay !== undefined) return join(look, underWay);
+  if (underWay?.isCurrent() === true) return join(look, underWay);
   const order = { key, primary: note.key, stale, part, mayShare, isBackground: false, settle };
   const fetch = new Fetch(exchange, order, store, note.directives);
   if (mayShare) fetches.add(fetch);

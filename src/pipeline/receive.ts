@@ -26,7 +26,7 @@ export function receive(exchange: Planned): NextOf<"receive"> {
   exchange.clientIp = downstream.clientIp;
   if (downstream.isTrusted) receiveTrusted(exchange);
   if (!downstream.isTrusted || exchange.requestId === "")
-    exchange.idLines = exchange.plan.services.ids.nextLines();
+    exchange.ids = exchange.plan.services.ids;
   if (exchange.failure === undefined) {
     const site = downstream.listener.site as Site;
     exchange.failure = understand(exchange, site);
@@ -100,6 +100,7 @@ function understandOriginHost(exchange: Planned): Failure | undefined {
     // a copy: the slice would keep the whole head that it came from in memory
     memo.authority = Buffer.from(exchange.authority, "latin1").latin1Slice();
     memo.host = exchange.host;
+    memo.keyAuthority = "";
     memo.lines = "";
   }
   return failure;

@@ -26,6 +26,9 @@ const OK = 200;
 const SELECTING = fieldMask("if-none-match", "if-modified-since", "range");
 const RANGE = fieldIdOf("range");
 
+/** Larger bodies are not kept once more with their head. */
+const MAX_MEMO_BYTES = 16 * 1024;
+
 /** Fields of 304 answers, made once for each stored response that is asked for so. */
 const NOT_MODIFIED_FIELDS = new WeakMap<StoredResponse, Fields>();
 
@@ -54,7 +57,19 @@ export function answerStored(
     if (range !== "whole") return answerRange(exchange, stored, source, range);
   }
   exchange.responseFields = fieldsFor(exchange, stored.fields);
+  if (isPlain(exchange, stored) && stored.bodyLength <= MAX_MEMO_BYTES) {
+    exchange.answerMemo = stored.answers?.whole;
+  }
   return setBody(exchange, stored, source, 0, stored.bodyLength);
+}
+
+/** As it is for everybody who asks for it in this second: nothing of the request or of the route changes it. */
+function isPlain(
+  { method, plan, responseFields }: Planned,
+  { answers, fields, body }: StoredResponse,
+): boolean {
+  const isOfThisSecond = answers !== undefined && plan.cache?.lines === answers.lines;
+  return isOfThisSecond && method === "GET" && body !== undefined && responseFields === fields;
 }
 
 function begin(exchange: Planned, { facts, reason }: StoredResponse): void {
@@ -121,6 +136,9 @@ function answerNotModified(exchange: Planned, stored: StoredResponse): void {
   exchange.responseBodyKind = BODY_NONE;
   exchange.responseBodyLength = LENGTH_UNKNOWN;
   exchange.plan.isEnd = true;
+  const { answers } = stored;
+  const isKept = answers !== undefined && exchange.plan.cache?.lines === answers.lines;
+  if (isKept && exchange.responseFields === fields) exchange.answerMemo = answers.notModified;
 }
 
 function answerRange(

@@ -7,16 +7,19 @@
  * rule   `requestFields` and `responseFields` belong to their reader: they are valid until the exchange
  *        ends, and the response's until its connection goes back to the pool
  */
+import type { AnswerMemo } from "../core/answer-memo.ts";
 import { BODY_NONE, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
 import type { Failure } from "../core/failure.ts";
 import { Fields } from "../core/fields.ts";
-import { idInLines } from "../core/request-id.ts";
+import { idInLines, type RequestIds } from "../core/request-id.ts";
 import type { Listener } from "./listener.ts";
 
 /** Most exchanges of a connection name the same host: what follows from it is kept, not made again. */
 export interface ClientMemo {
   authority: string;
   host: string;
+  /** As in the keys of the cache; "" = not made yet. */
+  keyAuthority: string;
   /** Field lines about this client and this authority. */
   lines: string;
 }
@@ -177,8 +180,10 @@ export class Exchange<Plan = unknown> {
   isTargetAbsolute = false;
   /** True when the path goes out exactly as it came in. */
   isPathAsSent = false;
-  /** Field lines X-Request-Id and traceparent made for this exchange; "" when a trusted proxy gave the id. */
-  idLines = "";
+  /** Who makes its id when somebody asks for it; undefined when a trusted proxy gave one. */
+  ids: Pick<RequestIds, "nextLines"> | undefined;
+  /** As made so far: see `idLines`. */
+  madeIdLines = "";
 
   // request, as sent upstream (phase `forward`)
   upstreamMethod = "";
@@ -219,6 +224,8 @@ export class Exchange<Plan = unknown> {
   sentBodyKind: BodyKind = BODY_NONE;
   /** Length to declare; for HEAD and 304 the length the resource would have. */
   sentBodyLength = LENGTH_UNKNOWN;
+  /** This answer is the same as that of every other exchange with this memo. */
+  answerMemo: AnswerMemo | undefined;
   /** Body bytes belong to others too: sessions may keep and send them, but not change or give back their memory. */
   isBodyShared = false;
 
@@ -245,6 +252,12 @@ export class Exchange<Plan = unknown> {
 
   constructor(downstream: Downstream) {
     this.downstream = downstream;
+  }
+
+  /** Field lines X-Request-Id and traceparent of this exchange; "" when a trusted proxy gave the id. */
+  get idLines(): string {
+    if (this.madeIdLines === "" && this.ids !== undefined) this.madeIdLines = this.ids.nextLines();
+    return this.madeIdLines;
   }
 
   /** The id that goes upstream, into the log and to the client with an error. */

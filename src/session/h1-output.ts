@@ -4,6 +4,7 @@
  * why    what a message looks like on this protocol is the writer's to say; how it is cut into writes is said here
  * out    every send says false when the other side is slow, as Wire does
  */
+import type { AnswerMemo } from "../core/answer-memo.ts";
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, BODY_UNTIL_CLOSE, type BodyKind } from "../core/body.ts";
 import { OUT } from "../core/out.ts";
 import { type ConnectionOption, chunkStart, LAST_CHUNK, writeResponseHead } from "../protocol/h1/writer.ts";
@@ -24,6 +25,8 @@ export function sendAnswerHead(
   connection: ConnectionOption,
   isEnd: boolean,
 ): boolean {
+  const { answerMemo } = exchange;
+  if (answerMemo !== undefined && isEnd && connection === "") return sendKept(wire, exchange, answerMemo);
   const kind = framedKind(exchange);
   const { first, firstStart, firstEnd } = exchange;
   const length = first === undefined || kind === BODY_NONE ? 0 : firstEnd - firstStart;
@@ -39,6 +42,21 @@ export function sendAnswerHead(
   OUT.text(chunkStart(length));
   OUT.copy(first, firstStart, firstEnd);
   OUT.text(isEnd ? `\r\n${LAST_CHUNK}` : "\r\n");
+  return wire.writeOut();
+}
+
+/** An answer that goes out again and again: written down the second time, and then only sent. */
+function sendKept(wire: Wire, exchange: Exchange, memo: AnswerMemo): boolean {
+  const { first, firstStart, firstEnd } = exchange;
+  const hasBody = first !== undefined && exchange.sentBodyKind !== BODY_NONE;
+  exchange.first = undefined;
+  if (hasBody) exchange.bytesSent += firstEnd - firstStart;
+  if (memo.h1 !== undefined) return wire.writeBytes(memo.h1);
+  OUT.reset();
+  writeResponseHead(OUT, exchange, framedKind(exchange), "");
+  if (hasBody) OUT.copy(first, firstStart, firstEnd);
+  if (memo.isKnown) memo.h1 = Buffer.from(OUT.bytes.subarray(0, OUT.length));
+  memo.isKnown = true;
   return wire.writeOut();
 }
 

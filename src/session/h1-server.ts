@@ -67,7 +67,7 @@ export class H1Server implements Downstream, Timed {
   deadlineMs = NEVER;
   wheelTick = 0;
   wheelIndex = 0;
-  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
+  readonly memo: ClientMemo = { authority: "", host: "", keyAuthority: "", lines: "" };
   readonly #services: SessionServices;
   readonly #reader: Reader;
   readonly #acceptedAtMs: number;

@@ -56,7 +56,7 @@ export class H2Server implements AcceptedSession, StreamOwner, H2Events, Timed, 
   readonly tls: TlsSession | undefined;
   readonly listener: Listener;
   readonly services: SessionServices;
-  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
+  readonly memo: ClientMemo = { authority: "", host: "", keyAuthority: "", lines: "" };
   deadlineMs = NEVER;
   wheelTick = 0;
   wheelIndex = 0;

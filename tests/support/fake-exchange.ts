@@ -113,7 +113,7 @@ export class FakeDownstream implements Downstream {
   readonly tls: TlsSession | undefined;
   readonly localPort = 80;
   readonly localIp = "192.0.2.1";
-  readonly memo: ClientMemo = { authority: "", host: "", lines: "" };
+  readonly memo: ClientMemo = { authority: "", host: "", keyAuthority: "", lines: "" };
   readonly listener: Listener;
   /** Names of the calls, in order. */
   readonly calls: string[] = [];
