@@ -118,10 +118,10 @@ const UPSTREAM_ROWS = {
 export const CACHE_RESULTS = ["hit", "stale", "revalidated", "miss", "bypass"] as const;
 export type CacheResult = (typeof CACHE_RESULTS)[number];
 /** Why the cache was not asked. */
-export const CACHE_BYPASS_REASONS = ["method", "body", "authorization", "cookie", "rule", "range", "steering", "off_by_client", "other"] as const;
+export const CACHE_BYPASS_REASONS = ["method", "body", "upgrade", "steering", "precondition", "rule", "other"] as const;
 export type CacheBypassReason = (typeof CACHE_BYPASS_REASONS)[number];
 /** Why an answer was not taken: a group for each kind of rule, so that the label stays bounded. */
-export const CACHE_REFUSE_REASONS = ["private", "set_cookie", "authorization", "vary", "no_store", "status", "size", "method", "type", "min_uses", "stale", "incomplete", "no_room", "other"] as const;
+export const CACHE_REFUSE_REASONS = ["private", "set_cookie", "authorization", "vary", "no_store", "status", "size", "method", "type", "min_uses", "no_lifetime", "stale", "incomplete", "no_room", "other"] as const;
 export type CacheRefuseReason = (typeof CACHE_REFUSE_REASONS)[number];
 /** Why an answer past its time was given. */
 export const CACHE_STALE_REASONS = ["refresh", "error", "client"] as const;

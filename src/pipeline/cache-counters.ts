@@ -26,9 +26,27 @@ function add({ plan }: Planned, offset: number, amount = 1): void {
   counters[at] = (counters[at] as number) + amount;
 }
 
+/** Rules that are told by another word than their own. */
+const REFUSALS: Partial<Record<RuleCode, CacheRefuseReason>> = {
+  store_method: "method",
+  store_status: "status",
+  must_understand: "status",
+  asked_no_store: "no_store",
+  vary_star: "vary",
+  type_mismatch: "type",
+  part_too_large: "size",
+  too_small: "size",
+  too_large: "size",
+  ttl_zero: "no_lifetime",
+  cookie_guess: "no_lifetime",
+  no_validator: "no_lifetime",
+  stale_on_arrival: "stale",
+};
+
 /** By the kind of rule; the rule itself is in the log. */
 function refusalOf(rule: RuleCode | CacheRefuseReason): CacheRefuseReason {
-  return (CACHE_REFUSE_REASONS as readonly string[]).includes(rule) ? (rule as CacheRefuseReason) : "other";
+  const known = CACHE_REFUSE_REASONS.find((reason) => reason === rule);
+  return known ?? REFUSALS[rule as RuleCode] ?? "other";
 }
 
 export function countRefused(exchange: Planned, rule: RuleCode | CacheRefuseReason): void {
@@ -45,7 +63,9 @@ export const countDry = (exchange: Planned, result: (typeof CACHE_DRY_RESULTS)[n
 const BYPASSES: Partial<Record<RuleCode, CacheBypassReason>> = {
   bypass_method: "method",
   bypass_body: "body",
+  bypass_upgrade: "upgrade",
   bypass_steering: "steering",
+  bypass_precondition: "precondition",
   bypass_rule: "rule",
 };
 
