@@ -51,6 +51,8 @@ interface Look {
   readonly request: Fields;
   readonly store: CacheStore;
   readonly nowMs: number;
+  /** Bodies of their own lie on a disk. */
+  readonly hasDisk: boolean;
 }
 
 export class CacheReader {
@@ -73,11 +75,12 @@ export class CacheReader {
     if (typeof named === "string") return { status: 400, error: named };
     const request = fieldsOfLines(headers.map(([name, value]) => `${name}: ${value}\r\n`).join(""));
     const routes = purger.routes.routesOf(named);
-    const { store } = house;
+    const { store, place } = house;
+    const hasDisk = place.disk !== undefined;
     const looks = routes.flatMap((route) =>
       schemesOf(named).map((scheme) => {
         const key = keyOf(route, { ...named, scheme }, request);
-        return { route, key, request, store, nowMs: nowMs() };
+        return { route, key, request, store, nowMs: nowMs(), hasDisk };
       }),
     );
     const vary = new Set<string>();
@@ -161,7 +164,7 @@ async function* turns(house: CacheHouse): AsyncGenerator<readonly KeptResponse[]
 }
 
 function objectFrom(look: Look, stored: StoredResponse, isSelected: boolean): CacheObject {
-  const { route, request, store, nowMs } = look;
+  const { route, request, store, nowMs, hasDisk } = look;
   const state = store.board.stateOf(stored.facts, urlOfKey(stored.key));
   const verdict = judgeReuse(
     {
@@ -173,8 +176,9 @@ function objectFrom(look: Look, stored: StoredResponse, isSelected: boolean): Ca
     state,
     nowMs,
   );
+  const tier = hasDisk && stored.file !== undefined ? "disk" : "memory";
   const ageMs = ageOf(stored.facts, nowMs);
-  return objectOf(stored, { route: route.config.name, isSelected, state, verdict, ageMs });
+  return objectOf(stored, { route: route.config.name, isSelected, state, verdict, ageMs, tier });
 }
 
 /** in  `status`: undefined where nothing is cached */

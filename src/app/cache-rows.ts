@@ -41,11 +41,12 @@ export interface ObjectFacts {
   readonly state: PurgeState;
   readonly verdict: ReuseVerdict;
   readonly ageMs: number;
+  readonly tier: CacheObject["tier"];
 }
 
 export function objectOf(stored: StoredResponse, told: ObjectFacts): CacheObject {
   const { facts, fields, key } = stored;
-  const { route, isSelected, state, verdict, ageMs } = told;
+  const { route, isSelected, state, verdict, ageMs, tier } = told;
   const isFresh = state === "alive" && ageMs < facts.lifetimeMs;
   return {
     route,
@@ -60,7 +61,7 @@ export function objectOf(stored: StoredResponse, told: ObjectFacts): CacheObject
     staleIfErrorSec: Math.max(0, Math.floor(facts.staleIfErrorMs / 1000)),
     storedAt: new Date(facts.respondedAtMs).toISOString(),
     bodyBytes: stored.bodyLength,
-    tier: "memory",
+    tier,
     flags: FLAG_NAMES.filter(([flag]) => (facts.flags & flag) !== 0).map(([, name]) => name),
     tags: tagsOf(fields).names,
     contentType: fields.joinedNamed("content-type") ?? "",
