@@ -113,14 +113,14 @@ export class SharedPurgeBoard implements PurgeBoard {
     Atomics.add(this.#words, MADE, 1);
   }
 
-  stateOf(facts: StoredFacts, url: string): "alive" | "stale" | "gone" {
+  stateOf(facts: Pick<StoredFacts, "mark" | "purgeSlots">, url: string): "alive" | "stale" | "gone" {
     // one load tells of nearly every response that nothing was purged since it was fetched
     if (Atomics.load(this.#words, CLOCK) <= facts.mark) return "alive";
     const bySlots = this.#stateBySlots(facts);
     return bySlots === "gone" || !this.hasRules ? bySlots : this.#stateByRules(facts.mark, url, bySlots);
   }
 
-  #stateBySlots({ mark, purgeSlots }: StoredFacts): "alive" | "stale" | "gone" {
+  #stateBySlots({ mark, purgeSlots }: Pick<StoredFacts, "mark" | "purgeSlots">): "alive" | "stale" | "gone" {
     const words = this.#words;
     if ((words[HARD + ALL_SLOT] as number) > mark) return "gone";
     let isStale = (words[SOFT + ALL_SLOT] as number) > mark;

@@ -7,20 +7,33 @@
  * spec   RFC 9111 §3, §4.3.3, §4.3.4; RFC 5861 §4
  */
 import type { RuleCode } from "../cache/rules.table.ts";
-import { SHAREABLE, type StoredResponse } from "../cache/stored.ts";
+import { sliceKey } from "../cache/slice.ts";
+import { PARTIAL, SHAREABLE, type StoredResponse } from "../cache/stored.ts";
 import { variantKeyOf } from "../cache/vary.ts";
-import type { Failure, FailureCode } from "../core/failure.ts";
+import { type Failure, type FailureCode, fail } from "../core/failure.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
 import { isAuthorized } from "./cache-rules.ts";
 import type { Fetch, Fill } from "./fetch.ts";
-import { declaredBytesOf, fillOf, freshened, heedHead, isLargePart, judge, type Kept } from "./fill.ts";
+import {
+  datedFields,
+  declaredBytesOf,
+  fillOf,
+  freshened,
+  heedHead,
+  isLargePart,
+  judge,
+  judgeSlice,
+  type Kept,
+} from "./fill.ts";
 import { wholeOf } from "./part-fill.ts";
+import type { SliceOrder } from "./part-order.ts";
 import { Passing } from "./passing.ts";
 import { WAIT } from "./phases.table.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { serveStored, wallOf } from "./serve-stored.ts";
+import { answerSliced } from "./sliced-answer.ts";
 import { answerAsCame, answerStored } from "./stored-answer.ts";
 
 const NOT_MODIFIED = 304;
@@ -35,17 +48,51 @@ const TIMEOUTS: ReadonlySet<FailureCode> = new Set([
   "request_timeout",
 ]);
 
-export function settle(fetch: Fetch): void {
+/** in  `late`: one whose own time is up while the others wait on */
+export function settle(fetch: Fetch, late?: Planned): void {
   const { exchange, order } = fetch;
   const { stale } = order;
-  if (exchange.failure !== undefined) failed(fetch, exchange.failure);
+  if (late !== undefined) tooLate(fetch, late);
+  else if (exchange.failure !== undefined) failed(fetch, exchange.failure);
   else if (stale !== undefined && exchange.status === NOT_MODIFIED) confirmed(fetch, stale);
   else if (stale !== undefined && isErrorStatus(fetch) && replace(fetch, stale)) dropAnswer(exchange);
   else if (exchange.method === "HEAD") {
     heedHead(fetch);
     pass(fetch, "store_method");
   } else if (order.part?.kind === "rest" && ABOUT_PARTS.has(exchange.status)) complete(fetch, order.part.of);
+  else if (order.part?.kind === "slice" && ABOUT_PARTS.has(exchange.status)) settleSlice(fetch, order.part);
   else decide(fetch, judge(fetch));
+}
+
+/** A slice goes to all who wait for it; what cannot be had in slices is asked for as a whole. */
+function settleSlice(fetch: Fetch, order: SliceOrder): void {
+  const { exchange: inner } = fetch;
+  const { fetches } = inner.plan.services;
+  const kept = judgeSlice(fetch, order);
+  const isKept = kept?.verdict.isStorable === true && !isRare(fetch);
+  if (kept !== undefined && isKept) {
+    share(fetch, kept);
+    return;
+  }
+  const isOutside = inner.status !== PARTIAL_CONTENT && order.number > 0;
+  if (kept?.verdict.isStorable === false) {
+    countRefused(inner, kept.verdict.rule);
+    if (isTelling(fetch, kept.verdict.rule)) fetches.noteUnshared(fetch.order.key, clock.nowMs);
+  }
+  const key = fetch.order.key.slice(0, fetch.order.key.lastIndexOf("\n#"));
+  if (kept === undefined && !isOutside) fetches.noteUnsliced(key, clock.nowMs);
+  for (const waiter of drop(fetch)) {
+    if (kept === undefined && !isOutside) requeue(waiter);
+    else alone(waiter);
+  }
+}
+
+/** The answer is for nobody. out  who waited for it */
+function drop(fetch: Fetch): Planned[] {
+  const waiters = fetch.takeWaiters();
+  fetch.enter("over");
+  dropAnswer(fetch.exchange);
+  return waiters;
 }
 
 function decide(fetch: Fetch, kept: Kept): void {
@@ -66,18 +113,14 @@ function sharePart(fetch: Fetch, kept: Kept): void {
 function complete(fetch: Fetch, part: StoredResponse): void {
   const { exchange: inner } = fetch;
   const nowMs = inner.plan.services.epochMs + clock.nowMs;
-  const around =
-    inner.status === PARTIAL_CONTENT
-      ? wholeOf(part, inner.responseFields, declaredBytesOf(inner), nowMs)
-      : undefined;
+  const fields = datedFields(inner);
+  const isPart = inner.status === PARTIAL_CONTENT;
+  const around = isPart ? wholeOf(part, fields, declaredBytesOf(inner), nowMs) : undefined;
   const kept = around === undefined ? undefined : judge(fetch, around);
   if (kept?.verdict.isStorable === true) share(fetch, kept);
   else {
     fetch.store.remove(part.key);
-    const waiters = fetch.takeWaiters();
-    fetch.enter("over");
-    dropAnswer(inner);
-    for (const waiter of waiters) requeue(waiter);
+    for (const waiter of drop(fetch)) requeue(waiter);
   }
 }
 
@@ -87,9 +130,8 @@ const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules
 /** One that has been stored before is worth it, whatever its uses. */
 function isRare({ exchange, order }: Fetch): boolean {
   const { minUses } = rulesOf(exchange).policy;
-  return (
-    minUses > 1 && order.stale === undefined && exchange.plan.services.fetches.countUse(order.key) < minUses
-  );
+  const isNew = order.stale === undefined && !order.isBackground;
+  return minUses > 1 && isNew && exchange.plan.services.fetches.countUse(order.key) < minUses;
 }
 
 // ── the endpoint fails ──
@@ -105,8 +147,23 @@ function failed(fetch: Fetch, failure: Failure): void {
   for (const waiter of waiters) {
     const hasTime = failure.code === "request_timeout" && waiter.deadlineMs > clock.nowMs;
     if (hasTime) requeue(waiter);
-    else fall(waiter, fetch.exchange, failure);
+    else {
+      fetch.isHeard = true;
+      fall(waiter, fetch.exchange, failure);
+    }
   }
+}
+
+function tooLate(fetch: Fetch, waiter: Planned): void {
+  const { stale } = fetch.order;
+  const note = noteOf(waiter);
+  const isReplaced = note.mayServeOnError && rulesOf(waiter).policy.staleOn.includes("timeout");
+  if (stale === undefined || !isReplaced) {
+    fall(waiter, fetch.exchange, fail("request_timeout"));
+    return;
+  }
+  note.answersFor(stale, "stale", 0, wallOf(waiter));
+  give(waiter, fetch, stale);
 }
 
 function fall(waiter: Planned, inner: Planned, failure: Failure): void {
@@ -148,11 +205,13 @@ function dropAnswer(inner: Planned): void {
 /** What is stored is as good as new (§4.3.4). */
 function confirmed(fetch: Fetch, stale: StoredResponse): void {
   const { stored, own, isShared } = freshened(fetch, stale);
+  if (isShared) fetch.fresh = stored;
   const waiters = fetch.takeWaiters();
   fetch.enter("over");
   for (const waiter of waiters) {
     const fresh = waiter === fetch.owner ? own : stored;
-    if (fresh !== own && !isShared) {
+    const isFit = isShared && !(isAuthorized(waiter) && (stored.facts.flags & SHAREABLE) === 0);
+    if (fresh !== own && !isFit) {
       alone(waiter);
       continue;
     }
@@ -164,6 +223,11 @@ function confirmed(fetch: Fetch, stale: StoredResponse): void {
 
 /** A stored response for one who waited; when its body is gone, another look. */
 function give(waiter: Planned, fetch: Fetch, stored: StoredResponse): void {
+  if (waiter.isOver) return;
+  if (sliceOf(fetch, stored) !== undefined) {
+    sendSliced(waiter, fetch, stored);
+    return;
+  }
   const next = serveStored(waiter, fetch.store, stored, () => {
     requeue(waiter);
     return WAIT;
@@ -189,6 +253,7 @@ function share(fetch: Fetch, kept: Kept): void {
 
 /** out  false when it does not fit: another variant, or for its own user alone, or its beginning is gone */
 export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): boolean {
+  if (waiter.isOver) return true; // it has left while the others were served
   const { fill } = fetch;
   if (fill === undefined || !fits(waiter, fetch, fill)) return false;
   const { body } = fill;
@@ -197,15 +262,33 @@ export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): bo
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
   note.stores(stored, !isFirst, wallOf(waiter));
+  if (sliceOf(fetch, stored) !== undefined) {
+    sendSliced(waiter, fetch, stored);
+    return true;
+  }
   if (stored.facts.status === PARTIAL_CONTENT) answerAsCame(waiter, stored, body, wallOf(waiter));
   else answerStored(waiter, stored, body, wallOf(waiter));
   waiter.plan.services.resume(waiter, "answer");
   return true;
 }
 
-function fits(waiter: Planned, { order }: Fetch, { stored, index }: Fill): boolean {
+function fits(waiter: Planned, fetch: Fetch, { stored, index }: Fill): boolean {
   if (isAuthorized(waiter) && (stored.facts.flags & SHAREABLE) === 0) return false;
-  return variantKeyOf(order.primary, index, waiter.requestFields, rulesOf(waiter).policy.vary) === stored.key;
+  const { vary } = rulesOf(waiter).policy;
+  const key = variantKeyOf(fetch.order.primary, index, waiter.requestFields, vary);
+  const slice = sliceOf(fetch, stored);
+  return stored.key === (slice === undefined ? key : sliceKey(key, slice.number));
+}
+
+/** Of a response that is a slice. */
+function sliceOf({ order: { part } }: Fetch, { facts }: StoredResponse): SliceOrder | undefined {
+  return part?.kind === "slice" && (facts.flags & PARTIAL) !== 0 ? part : undefined;
+}
+
+function sendSliced(waiter: Planned, fetch: Fetch, stored: StoredResponse): void {
+  const part = fetch.order.part as SliceOrder;
+  answerSliced(waiter, stored, { store: fetch.store, part, settle, body: fetch.fill?.body });
+  waiter.plan.services.resume(waiter, "answer");
 }
 
 /** It is one client's alone: its owner gets it as it comes, the others ask for themselves. */
@@ -215,12 +298,18 @@ function pass(fetch: Fetch, rule: RuleCode): void {
   const client = waiters.find((waiter) => waiter === fetch.owner);
   countRefused(inner, rule);
   fetch.enter("passing");
-  if (rule !== "min_uses" && order.mayShare) inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  if (isTelling(fetch, rule)) inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
   if (client === undefined) fetch.giveUp();
   else passTo(client, fetch, rule);
   for (const other of waiters) {
     if (other !== client) alone(other);
   }
+}
+
+/** Says the answer something of the next? Not where the request alone was the reason. */
+function isTelling({ exchange: inner, order, directives }: Fetch, rule: RuleCode): boolean {
+  if (rule === "min_uses" || inner.method !== "GET" || order.part?.kind === "asked") return false;
+  return !directives.noStore;
 }
 
 /** It asks for itself from now on. */
@@ -263,6 +352,7 @@ export function requeue(waiter: Planned): void {
 function tellPlace(waiter: Planned, inner: Planned): void {
   waiter.plan.endpoint = inner.plan.endpoint;
   waiter.plan.attempts = inner.plan.attempts;
+  noteOf(waiter).isFetched = true;
   waiter.connectStartedAtMs = inner.connectStartedAtMs;
   waiter.connectedAtMs = inner.connectedAtMs;
   waiter.sentAtMs = inner.sentAtMs;

@@ -8,25 +8,31 @@
  */
 import { effectOfHead, freshenLines } from "../cache/freshen.ts";
 import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
-import { storedPartOf } from "../cache/partial.ts";
+import { type Part, storedPartOf } from "../cache/partial.ts";
+import { fitsPath } from "../cache/path-type.ts";
+import { identityOf, lengthBySlice, sliceKey } from "../cache/slice.ts";
 import { judgeResponse } from "../cache/storable.ts";
 import { PARTIAL, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { indexLines, indexWith, readIndex, type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
-import { fieldMask } from "../core/field-names.ts";
+import { defectText } from "../core/failure.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import { type Fields, fieldsOfLines } from "../core/fields.ts";
 import { httpDate } from "../core/http-clock.ts";
 import { OWN_FIELDS } from "../protocol/h1/writer.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
+import { authorityOf } from "./cache-rules.ts";
 import type { Fetch, Fill } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
-import { type Around, announcedPart, isWholePart, placed } from "./part-fill.ts";
+import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
+import type { SliceOrder } from "./part-order.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 
 const DATE_NAME = "date";
+const CONTENT_TYPE = fieldIdOf("content-type");
 /** Age is reckoned anew for each answer, and Cache-Status is each answer's own. */
 const NOT_KEPT = fieldMask("age");
 /** Of a body whose end nobody told: files are made for so much, and grow. */
@@ -41,6 +47,8 @@ export interface Kept {
   readonly varies: readonly string[];
   /** It completes a part: the whole is stored. */
   readonly around: Around | undefined;
+  /** It is a slice, and this is its place. */
+  readonly slice: Part | undefined;
 }
 
 const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
@@ -52,7 +60,24 @@ export function judge(fetch: Fetch, around?: Around): Kept {
   const status = around === undefined ? inner.status : OK;
   const verdict = judgeFields(fetch, status, fields, around?.length ?? declaredBytesOf(inner));
   const varies = varyNames(fields, rulesOf(inner).policy.vary);
-  return { verdict, fields, varies: varies === "*" ? [] : varies, around };
+  return { verdict, fields, varies: varies === "*" ? [] : varies, around, slice: undefined };
+}
+
+/**
+ * The same of an answer to the request for a slice.
+ * out  undefined when it is neither that slice, in a way that fits others, nor all there is
+ */
+export function judgeSlice(fetch: Fetch, order: SliceOrder): Kept | undefined {
+  const { exchange: inner } = fetch;
+  const fields = datedFields(inner);
+  const part = announcedPart(fields, declaredBytesOf(inner));
+  const length = lengthBySlice(part, order);
+  if (inner.status !== PARTIAL_CONTENT || part === undefined || length === undefined) return undefined;
+  if (isWholePart(part)) return judge(fetch, allOf(fields, length));
+  if (identityOf(fields, length, inner.plan.services.epochMs + clock.nowMs) === "") return undefined;
+  const kept = judge(fetch, allOf(fields, LENGTH_UNKNOWN));
+  const verdict = { ...kept.verdict, flags: kept.verdict.flags | PARTIAL };
+  return { ...kept, verdict, fields, around: undefined, slice: part };
 }
 
 /** Of the body that comes, or LENGTH_UNKNOWN. */
@@ -68,8 +93,8 @@ function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes
   const verdict = judgeResponse(
     {
       method: inner.method === "HEAD" ? "GET" : inner.method, // what is judged is stored, or would be
-      url: urlOfKey(fetch.order.key),
-      path: inner.path,
+      url: askedUrl(inner),
+      path: mostTelling(inner, fields),
       hasBody: false,
       fields: asked,
       directives: fetch.directives,
@@ -88,15 +113,37 @@ function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes
   return verdict.isStorable && isForOne ? { ...verdict, isStorable: false, rule: "authorization" } : verdict;
 }
 
+/** What a Content-Location is compared with. */
+function askedUrl(inner: Planned): string {
+  const { downstream, path, query } = inner;
+  return `${downstream.scheme}://${authorityOf(inner)}${path}${query === "" ? "" : `?${query}`}`;
+}
+
+/** As the client wrote it, where that looks like another type than the answer's; else what it means. */
+function mostTelling(inner: Planned, fields: Fields): string {
+  const asked = askedPath(inner);
+  return fitsPath(asked, fields.get(CONTENT_TYPE)) ? inner.path : asked;
+}
+
+function askedPath({ rawTarget, isTargetAbsolute }: Planned): string {
+  const target = isTargetAbsolute ? rawTarget.replace(ORIGIN, "") : rawTarget;
+  const mark = target.indexOf("?");
+  return mark === -1 ? target : target.slice(0, mark);
+}
+
+const ORIGIN = /^[^:/?#]+:\/\/[^/?#]*/;
+
 /** Begins to store: what is whole already is put at once. */
-export function fillOf(fetch: Fetch, { verdict, fields, varies, around }: Kept): Fill {
+export function fillOf(fetch: Fetch, { verdict, fields, varies, around, slice }: Kept): Fill {
   const { exchange: inner, order, asked } = fetch;
   const lines = linesOf(inner, fields, verdict.dropped);
-  const facts = factsOf(fetch, verdict, around === undefined ? inner.status : OK);
+  const facts = { ...factsOf(fetch, verdict, around === undefined ? inner.status : OK), ...placeOf(slice) };
   const index = varies.length > 0 ? putIndex(fetch, facts, varies) : NO_VARIANTS;
-  const key = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
+  const variant = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
+  const key =
+    order.part?.kind === "slice" && slice !== undefined ? sliceKey(variant, order.part.number) : variant;
   const whole = inner.plan.isEnd ? wholeBody(inner, around) : undefined;
-  const declared = around?.length ?? declaredBytesOf(inner);
+  const declared = around?.length ?? slice?.length ?? declaredBytesOf(inner);
   const stored: StoredResponse = {
     key,
     facts,
@@ -117,6 +164,10 @@ export function fillOf(fetch: Fetch, { verdict, fields, varies, around }: Kept):
   takeFirst(inner, body);
   return { stored, own, index, body, after: around?.after };
 }
+
+const NO_PLACE = { firstByte: 0, completeLength: LENGTH_UNKNOWN };
+const placeOf = (part: Part | undefined): Pick<StoredFacts, "firstByte" | "completeLength"> =>
+  part === undefined ? NO_PLACE : { firstByte: part.firstByte, completeLength: part.completeLength };
 
 /** It came in one piece, which may be larger than a record. */
 function keepWhole(keeper: Keeper, whole: Buffer): void {
@@ -158,8 +209,19 @@ function linesOf(inner: Planned, fields: Fields, dropped: readonly string[]): st
   const kept = fields.view();
   for (const name of dropped) kept.drop(name);
   const lines = kept.linesWithout(OWN_FIELDS.low | NOT_KEPT.low, OWN_FIELDS.high | NOT_KEPT.high);
-  if (fields.find(DATE_NAME) !== undefined) return lines;
-  return `${lines}Date: ${httpDate(inner.plan.services.epochMs + clock.nowMs)}\r\n`;
+  return lines + missingDate(inner, fields);
+}
+
+/** Those of the answer, with a Date. */
+export function datedFields(inner: Planned): Fields {
+  const { responseFields: fields } = inner;
+  return fieldsOfLines(fields.linesWithout(0, 0) + missingDate(inner, fields));
+}
+
+/** A recipient with a clock says when a response came that does not say so itself (RFC 9110 §6.6.1). */
+function missingDate(inner: Planned, fields: Fields): string {
+  if (fields.find(DATE_NAME) !== undefined) return "";
+  return `Date: ${httpDate(inner.plan.services.epochMs + clock.nowMs)}\r\n`;
 }
 
 function factsOf(fetch: Fetch, verdict: StoreVerdict, status: number): StoredFacts {
@@ -222,7 +284,12 @@ function put(fetch: Fetch, came: StoredResponse, file = came.file): void {
 
 function keep({ store, exchange }: Fetch, stored: StoredResponse, file = stored.file): void {
   const { key, facts, reason, fields, body } = stored;
-  const isTaken = store.put({ key, facts, reason, lines: linesBuffer(fields), body, file });
+  let isTaken = false;
+  try {
+    isTaken = store.put({ key, facts, reason, lines: linesBuffer(fields), body, file });
+  } catch (defect) {
+    exchange.plan.services.report(defectText(defect)); // the answer is on its way all the same
+  }
   if (isTaken) countStored(exchange);
   else countRefused(exchange, "no_room");
 }
@@ -257,7 +324,7 @@ const linesBuffer = (fields: Fields) =>
   fields.bytes.subarray(fields.base + fields.start, fields.base + fields.end);
 
 function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
-  const { store, exchange } = fetch;
+  const { store, exchange, order } = fetch;
   const { maxBytes, minBytes } = rulesOf(exchange).policy;
   return {
     smallBytes: roomOf(fetch, stored),
@@ -266,8 +333,9 @@ function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
         ? roomOf(fetch, stored)
         : Math.min(maxBytes, store.largestBodyBytes),
     write: (bytes) => store.write(bytes),
+    open: (ref) => store.open(ref),
     keepSmall: (body) => {
-      if (body.length < minBytes) countRefused(exchange, "size");
+      if (body.length < minBytes && order.part?.kind !== "slice") countRefused(exchange, "size");
       else put(fetch, { ...stored, body, bodyLength: body.length });
     },
     keepFile: (file) => put(fetch, stored, file),
@@ -279,6 +347,13 @@ function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
 /** Facts, reason and purge slots of a record, generously. */
 const RECORD_ROOM = 1024;
 const OK = 200;
+const PARTIAL_CONTENT = 206;
+
+function judgeStored(fetch: Fetch, { facts, bodyLength }: StoredResponse, fields: Fields): StoreVerdict {
+  if (fetch.order.part?.kind !== "slice") return judgeFields(fetch, facts.status, fields, bodyLength);
+  const verdict = judgeFields(fetch, OK, fields, LENGTH_UNKNOWN);
+  return { ...verdict, flags: verdict.flags | (facts.flags & PARTIAL) };
+}
 
 /** What a 304 has made of a stored response. */
 export interface Freshened {
@@ -301,7 +376,7 @@ export function freshened(fetch: Fetch, stale: StoredResponse): Freshened {
   if (!rulesOf(inner).policy.ignore.includes("set-cookie")) {
     for (const name of OF_ONE_CLIENT) fields.drop(name);
   }
-  const verdict = judgeFields(fetch, stale.facts.status, fields, stale.bodyLength);
+  const verdict = judgeStored(fetch, stale, fields);
   const { status, firstByte, completeLength } = stale.facts;
   const facts = { ...factsOf(fetch, verdict, status), firstByte, completeLength };
   const stored = { ...stale, fields: fieldsOfLines(linesOf(inner, fields, verdict.dropped)), facts };

@@ -8,7 +8,7 @@
  * out    `take` says false when the endpoint should pause; `onRoom` says when it may go on
  * bound  `smallBytes` in memory, or what a writer has not written, or WINDOW_BYTES; all of it counts against server.memory
  */
-import type { BodyWriter } from "../cache/store.ts";
+import type { BodyReader, BodyWriter } from "../cache/store.ts";
 import type { BodyRef } from "../cache/stored.ts";
 import type { BufferBudget } from "../transport/wire.ts";
 
@@ -52,6 +52,8 @@ export interface Keeper {
   keepSmall(body: Buffer): void;
   /** The whole body is in this file. */
   keepFile(ref: BodyRef): void;
+  /** Opens that file for those who read on, before anything can take it away. */
+  open(ref: BodyRef): Promise<BodyReader | undefined>;
   /** It will not be kept. */
   forget(why: "size" | "room" | "cut"): void;
 }
@@ -77,6 +79,8 @@ export class GrowingBody implements BodySource {
   #pieces: Piece[] = [];
   #heldBytes = 0;
   #writer: BodyWriter | undefined;
+  /** The file, once it is the store's, which may forget it while somebody reads here. */
+  #file: BodyReader | undefined;
   /** It is for the readers alone: nothing will be kept. */
   #isPassing = false;
   #isFull = false;
@@ -99,13 +103,14 @@ export class GrowingBody implements BodySource {
   /** All who waited for it have joined. */
   opened(): void {
     this.#isOpening = false;
-    this.#trim();
+    this.leave();
   }
 
-  /** True while a reader can begin at the beginning. */
+  /** True while a reader can begin at the beginning, and does not hold up those who are far on. */
   get isWhole(): boolean {
     const heldFrom = this.#pieces[0]?.start ?? this.length;
-    return !this.#isBroken && heldFrom <= (this.#writer?.length ?? 0);
+    const isOpen = this.#isOpening || !this.#isPassing;
+    return isOpen && !this.#isBroken && heldFrom <= (this.#writer?.length ?? 0);
   }
 
   get hasReaders(): boolean {
@@ -144,8 +149,7 @@ export class GrowingBody implements BodySource {
     if (this.#writer !== undefined) this.#finishFile(this.#writer);
     else if (!this.#isPassing) this.#keeper.keepSmall(this.#whole());
     for (const reader of [...this.#readers]) reader.grown();
-    if (this.#readers.size === 0) this.#release();
-    else this.#trim();
+    this.leave();
   }
 
   /** The endpoint broke off: nobody may take what came for the whole. */
@@ -170,9 +174,9 @@ export class GrowingBody implements BodySource {
   }
 
   async read(position: number, end: number): Promise<Buffer> {
-    const source = this.#writer;
+    const source = this.#file ?? this.#writer;
     if (source === undefined) throw new Error("the body is not kept, and its reader fell behind");
-    return await source.read(position, end);
+    return await source.read(position, Math.min(end, source.length));
   }
 
   moved(): void {
@@ -185,8 +189,8 @@ export class GrowingBody implements BodySource {
 
   leave(reader?: GrowthReader): void {
     if (reader !== undefined) this.#readers.delete(reader);
-    if (!this.isComplete) this.moved();
-    else if (this.#readers.size === 0) this.#release();
+    if (!this.isComplete || this.#readers.size > 0) this.moved();
+    else if (!this.#isOpening) this.#release();
   }
 
   /** What came so far, and all that follows, goes to a file. */
@@ -217,20 +221,28 @@ export class GrowingBody implements BodySource {
     if (this.#isPassing) return;
     this.#isPassing = true;
     this.#keeper.forget(why);
+    if (this.isComplete && this.#readers.size === 0) this.#release();
   }
 
   #finishFile(writer: BodyWriter): void {
     if (this.#isPassing) return; // it goes with its last reader
     this.isBeingKept = true;
-    const settle = (act: () => void) => {
-      act();
+    const settle = () => {
       this.isBeingKept = false;
       this.onKept?.();
     };
-    writer.finish().then(
-      (ref) => settle(() => this.#keeper.keepFile(ref)),
-      () => settle(() => this.#keeper.forget("room")),
-    );
+    this.#hand(writer).then(settle, () => {
+      this.#pass("room");
+      settle();
+    });
+  }
+
+  /** Gives the file to the store. */
+  async #hand(writer: BodyWriter): Promise<void> {
+    const ref = await writer.finish();
+    if (this.#readers.size > 0) this.#file = await this.#keeper.open(ref);
+    this.#keeper.keepFile(ref);
+    if (this.#readers.size === 0) this.#release();
   }
 
   #whole(): Buffer {
@@ -264,5 +276,7 @@ export class GrowingBody implements BodySource {
     this.#heldBytes = 0;
     this.#pieces = [];
     if (this.#isPassing) this.#writer?.abort();
+    this.#file?.close();
+    this.#file = undefined;
   }
 }

@@ -8,11 +8,13 @@
  */
 import { requestDirectives } from "../cache/directives.ts";
 import { urlOfKey } from "../cache/key.ts";
-import { completionOf } from "../cache/partial.ts";
+import { completionOf, storedPartOf } from "../cache/partial.ts";
 import { judgeReuse } from "../cache/reuse.ts";
+import { firstSlice, lengthBySlice, sliceKey } from "../cache/slice.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
 import { PARTIAL, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { languageVariantKey, variantKey } from "../cache/vary.ts";
+import type { ReuseVerdict } from "../cache/verdict.ts";
 import { defectText, fail } from "../core/failure.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import { clock } from "../transport/clock.ts";
@@ -23,10 +25,11 @@ import { isPurge, purge } from "./cache-purge.ts";
 import { bypassOf, isAuthorized, keyOf } from "./cache-rules.ts";
 import { Fetch } from "./fetch.ts";
 import { MAX_ROUNDS, requeue, serveShared, settle } from "./fetch-answer.ts";
-import type { PartOrder } from "./part-order.ts";
+import type { PartOrder, SliceOrder } from "./part-order.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { later, serveStored, wallOf } from "./serve-stored.ts";
+import { answerSliced } from "./sliced-answer.ts";
 import { isLacking } from "./stored-answer.ts";
 
 type Next = NextOf<"lookup">;
@@ -93,7 +96,7 @@ function findAt({ exchange, store }: Look, key: string): StoredResponse | Cold |
 }
 
 function see(look: Look, found: StoredResponse | Cold | undefined): Next {
-  if (found === undefined) return absent(look, NOTHING);
+  if (found === undefined) return missing(look);
   const { exchange, store } = look;
   if ("isCold" in found) return later(exchange, store.read(found), (stored) => see(look, stored));
   return (found.facts.flags & VARY_INDEX) === 0 ? use(look, found) : seeVariant(look, found);
@@ -101,9 +104,8 @@ function see(look: Look, found: StoredResponse | Cold | undefined): Next {
 
 /** At the URL's key stands what tells its variants apart (RFC 9111 §4.1). */
 function seeVariant(look: Look, { fields }: StoredResponse): Next {
-  const { exchange, store, rules, note } = look;
+  const { exchange, rules, note } = look;
   const { vary } = rules.policy;
-  const nowMs = wallOf(exchange);
   note.variant = variantKey(note.key, fields, exchange.requestFields, vary);
   const found = findAt(look, note.variant);
   if (found !== undefined) return isIndex(found) ? absent(look, NOTHING) : see(look, found);
@@ -115,30 +117,66 @@ function isIndex(found: StoredResponse | Cold): boolean {
   return !("isCold" in found) && (found.facts.flags & VARY_INDEX) !== 0;
 }
 
+/** May what is stored answer? in  `method`: a slice answers HEAD as it answers GET */
+function judge({ exchange, store, note }: Look, stored: StoredResponse, method: string): ReuseVerdict {
+  const { board } = store;
+  const state = board.stateOf(stored.facts, board.hasRules ? urlOfKey(note.key) : "");
+  const { directives } = note;
+  const request = { method, isAuthorized: isAuthorized(exchange), directives };
+  const verdict = judgeReuse(request, stored, state, wallOf(exchange));
+  note.rule = verdict.rule;
+  note.mayServeOnError = verdict.mayServeOnError;
+  return verdict;
+}
+
 /** Something is stored: may it answer? */
 function use(look: Look, stored: StoredResponse): Next {
   const { exchange, store, note } = look;
   const nowMs = wallOf(exchange);
-  const { board } = store;
-  const state = board.stateOf(stored.facts, board.hasRules ? urlOfKey(note.key) : "");
-  const verdict = judgeReuse(
-    { method: exchange.method, isAuthorized: isAuthorized(exchange), directives: note.directives },
-    stored,
-    state,
-    nowMs,
-  );
-  note.rule = verdict.rule;
-  note.mayServeOnError = verdict.mayServeOnError;
+  const verdict = judge(look, stored, exchange.method);
   if (verdict.use === "miss")
     return absent(look, verdict.rule === "head_of_part" ? { isKnown: true } : NOTHING);
   if (isLacking(exchange, stored, nowMs))
     return absent(look, verdict.use === "fresh" ? lackOf(look, stored) : NOTHING);
   if (verdict.use === "validate") return absent(look, { stale: stored });
   if (verdict.use === "stale_refresh" && store.claimRefresh(stored.key, nowMs, REFRESH_MS)) {
-    refresh(look, stored);
+    refresh(look, stored, isPart(stored) ? ASKED : undefined);
   }
   note.hits(stored, verdict.rule, verdict.ttlSec, nowMs, exchange.downstream.listener.site);
   return serveStored(exchange, store, stored, () => absent(look, NOTHING));
+}
+
+/** Nothing is stored under the key of the whole: a slice, perhaps. */
+function missing(look: Look): Next {
+  const { exchange, rules, note } = look;
+  const { sliceBytes } = rules.policy;
+  if (sliceBytes === 0 || note.directives.noStore) return absent(look, NOTHING);
+  const { fetches } = exchange.plan.services;
+  const number = firstSlice(rangeOf(exchange), sliceBytes);
+  if (number === undefined || fetches.isUnsliced(note.place, clock.nowMs)) return absent(look, NOTHING);
+  return seeSlice(look, { kind: "slice", number, sliceBytes }, findAt(look, sliceKey(note.place, number)));
+}
+
+/** HEAD has no range (RFC 9110 §14.2). */
+function rangeOf({ method, requestFields }: Planned): string | undefined {
+  return method === "GET" ? requestFields.joined(RANGE) : undefined;
+}
+
+/** What a slice tells is enough to answer with all of it, or any part. */
+function seeSlice(look: Look, part: SliceOrder, found: StoredResponse | Cold | undefined): Next {
+  const { exchange, store, note } = look;
+  const isHead = exchange.method === "HEAD";
+  if (found === undefined) return absent(look, isHead ? NOTHING : { part });
+  if ("isCold" in found) return later(exchange, store.read(found), (stored) => seeSlice(look, part, stored));
+  const { use, rule, ttlSec } = judge(look, found, "GET");
+  const isThere = use !== "miss" && lengthBySlice(storedPartOf(found), part) !== undefined;
+  if (!isThere || (use === "validate" && isHead)) return absent(look, isHead ? NOTHING : { part });
+  if (use === "validate") return absent(look, { part, stale: found });
+  const nowMs = wallOf(exchange);
+  if (use === "stale_refresh" && store.claimRefresh(found.key, nowMs, REFRESH_MS)) refresh(look, found, part);
+  note.hits(found, rule, ttlSec, nowMs, exchange.downstream.listener.site);
+  answerSliced(exchange, found, { store, part, settle, body: undefined });
+  return "answer";
 }
 
 /** A part is there, and something else is wanted: all of it, perhaps (RFC 9111 §3.4). */
@@ -149,11 +187,11 @@ function lackOf({ exchange }: Look, of: StoredResponse): There {
 }
 
 /** The client has its answer; what is stored is asked for anew behind its back (RFC 5861 §3). */
-function refresh({ exchange, store, rules, note }: Look, stale: StoredResponse): void {
+function refresh(look: Look, stale: StoredResponse, part: PartOrder | undefined): void {
+  const { exchange, store, rules, note } = look;
   const { fetches } = exchange.plan.services;
   const { key: primary, directives } = note;
-  const part = isPart(stale) ? ASKED : undefined;
-  const mayShare = rules.policy.coalesceMs > 0 && part === undefined;
+  const mayShare = rules.policy.coalesceMs > 0 && part?.kind !== "asked";
   const order = { key: stale.key, primary, stale, part, mayShare, isBackground: true, settle };
   const fetch = new Fetch(exchange, order, store, directives);
   if (mayShare) fetches.add(fetch);
@@ -173,9 +211,10 @@ function absent(look: Look, there: There): Next {
   const part = partFor(exchange, there);
   if (note.rounds > MAX_ROUNDS || isAlone(look, there, part)) return "choose";
   const { fetches } = exchange.plan.services;
-  const key = note.place;
+  const key = part?.kind === "slice" ? sliceKey(note.place, part.number) : note.place;
   const advice = fetches.adviceFor(key, clock.nowMs);
-  if (advice === "pass" && stale === undefined) {
+  const isPassing = part?.kind === "slice" ? advice !== "together" : advice === "pass";
+  if (isPassing && stale === undefined) {
     note.passes("unshared");
     return "choose";
   }
@@ -197,6 +236,7 @@ function absent(look: Look, there: There): Next {
 
 /** Which part is asked for: that which the client wants is for it alone, while nothing whole can be confirmed. */
 function partFor({ method, requestFields }: Planned, { stale, part }: There): PartOrder | undefined {
+  if (part?.kind === "slice") return part;
   const isAsked = method === "GET" && requestFields.has(RANGE) && (stale === undefined || isPart(stale));
   return isAsked ? ASKED : part;
 }

@@ -168,6 +168,8 @@ export interface CacheRules {
 export interface AnswerTaker {
   /** A response head, or a failure. */
   answered(): void;
+  /** Clients were told of its failure, and count it. */
+  readonly isHeard: boolean;
 }
 
 /** A stored body on its way to the client: `body-flow.ts` fulfils it. */

@@ -33,7 +33,8 @@ export function record(exchange: Planned): void {
   add(counters, slot + AT.bytesReceived, exchange.bytesReceived);
   add(counters, slot + AT.bytesSent, exchange.bytesSent);
   observe(counters, slot + AT.duration, clock.nowMs - exchange.startedAtMs);
-  if (plan.attempts > 1) add(counters, slot + AT.retries, plan.attempts - 1);
+  const isOwn = plan.cache?.isFetched !== true;
+  if (plan.attempts > 1 && isOwn) add(counters, slot + AT.retries, plan.attempts - 1);
   if (failure !== undefined) recordFailure(exchange, failure, slot);
   if (plan.cache !== undefined) countCache(exchange);
   if (services.logAccess !== undefined) services.logAccess(entryOf(exchange));
@@ -43,7 +44,7 @@ export function record(exchange: Planned): void {
 function recordFetch({ plan, failure }: Planned): void {
   const { counters, workerSlot } = plan.services;
   if (plan.attempts > 1) add(counters, (plan.route?.slot ?? 0) + AT.retries, plan.attempts - 1);
-  if (failure !== undefined) {
+  if (failure !== undefined && plan.fetch?.isHeard !== true) {
     add(counters, workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(failure.code) as number), 1);
   }
 }

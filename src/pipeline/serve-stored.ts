@@ -1,7 +1,7 @@
 /**
  * Serve stored: hands a stored response to an exchange, also when its body or the response itself has to be read first.
  */
-import type { CacheStore } from "../cache/store.ts";
+import type { BodyReader, CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import { FileSource } from "./file-source.ts";
@@ -26,30 +26,34 @@ export function serveStored(
   if (isLacking(exchange, stored, wallOf(exchange))) return gone();
   if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
   if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
-  const opened = store.open(stored.file).then((reader) => {
-    if (exchange.isOver) reader?.close(); // the client has left meanwhile
-    return reader;
-  });
-  return later(exchange, opened, (reader) => {
+  const begin = (reader: BodyReader | undefined) => {
     if (reader === undefined) {
       store.remove(stored.key);
       return gone();
     }
     answerStored(exchange, stored, new FileSource(reader), wallOf(exchange));
     return "answer";
-  });
+  };
+  return later(exchange, store.open(stored.file), begin, (reader) => reader?.close());
 }
 
-/** Goes on when the store has answered; what goes wrong there is a miss, not a failure. */
+/**
+ * Goes on when the store has answered; what goes wrong there is a miss, not a failure.
+ * in     `drop`: what to do with it when the exchange has had another end meanwhile
+ */
 export function later<T>(
   exchange: Planned,
   answer: Promise<T | undefined>,
   act: (it: T | undefined) => Next,
+  drop?: (it: T | undefined) => void,
 ): typeof WAIT {
   const { services } = exchange.plan;
   const goOn = (it: T | undefined) => {
     readClock();
-    if (exchange.isOver) return;
+    if (exchange.isOver || exchange.failure !== undefined) {
+      drop?.(it);
+      return;
+    }
     const next = act(it);
     if (next !== WAIT) services.resume(exchange, next);
   };

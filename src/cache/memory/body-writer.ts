@@ -50,8 +50,8 @@ export class RoomyWriter implements BodyWriter {
     if (this.#inner.length + bytes.length > this.#reserved) {
       const step = Math.max(STEP_BYTES, bytes.length);
       if (!this.#makeRoom(step)) {
-        this.#inner.abort();
-        this.#fail("there is no room for more of it");
+        this.#isOver = true; // what is there counts until it is given up: it may still be read
+        this.onFail?.("there is no room for more of it");
         return true;
       }
       this.#steps.push(step);
@@ -65,6 +65,7 @@ export class RoomyWriter implements BodyWriter {
   }
 
   finish(): Promise<BodyRef> {
+    if (this.#isOver) return Promise.reject(new Error("not all of the body could be kept"));
     return this.#inner.finish().finally(() => this.#release());
   }
 
