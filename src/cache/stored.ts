@@ -9,6 +9,7 @@
  */
 import type { AnswerMemo } from "../core/answer-memo.ts";
 import type { Fields } from "../core/fields.ts";
+import type { ByteRange } from "../protocol/range.ts";
 
 /** A response must not be used stale, whatever allows it elsewhere (must-revalidate, proxy-revalidate, s-maxage). */
 export const MUST_REVALIDATE = 1;
@@ -30,6 +31,13 @@ export const NO_TRANSFORM = 128;
 export const DRY = 256;
 /** The origin said how long (max-age, s-maxage, Expires, a targeted field), as opposed to the route's `ttl` or a guess. */
 export const EXPLICIT = 512;
+/**
+ * No response: another one's body in a content coding. `firstByte` names the body that it was made of, `completeLength`
+ * is the length of that (`coded.ts`).
+ */
+export const CODED = 1024;
+/** Of a coded one: it is as small as we make it. */
+export const DENSE = 2048;
 
 /** Instants in ms since the epoch, lengths of time in ms. */
 export interface StoredFacts {
@@ -91,6 +99,17 @@ export interface KeptAnswers {
   readonly site: unknown;
   readonly whole: AnswerMemo;
   readonly notModified: AnswerMemo;
+  /** The range that was asked for last: players and downloaders begin alike. */
+  range: KeptRange | undefined;
+}
+
+export interface KeptRange {
+  /** As requests write it. */
+  readonly text: string;
+  readonly range: ByteRange;
+  /** Content-Range, as a field line. */
+  readonly line: string;
+  readonly memo: AnswerMemo;
 }
 
 /** Age of a stored response now, in ms (RFC 9111 §4.2.3 current_age). A clock that went back makes nothing younger. */

@@ -92,7 +92,7 @@ export class CacheNote {
     const { answers } = stored;
     if (answers?.ageSec === ageSec && answers.ttlSec === ttlSec && answers.site === site) return answers;
     const lines = ageLine(stored, nowMs) + (this.#isTold ? hitStatusLine(ttlSec) : "");
-    const kept = { ageSec, ttlSec, lines, site, whole: newMemo(), notModified: newMemo() };
+    const kept = { ageSec, ttlSec, lines, site, whole: newMemo(), notModified: newMemo(), range: undefined };
     stored.answers = kept;
     return kept;
   }

@@ -6,8 +6,9 @@
  * spec   RFC 9111 §4, §4.3.2; RFC 9110 §13.2, §14.2, §15.3.7, §15.4.5
  */
 import { answerFromPart, contentRangeLine, unsatisfiedRangeLine } from "../cache/partial.ts";
-import { PARTIAL, type StoredResponse } from "../cache/stored.ts";
+import { type KeptRange, PARTIAL, type StoredResponse } from "../cache/stored.ts";
 import { isNotModified, notModifiedLines, rangeOf } from "../cache/validate.ts";
+import { newMemo } from "../core/answer-memo.ts";
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM, type BodyKind, LENGTH_UNKNOWN } from "../core/body.ts";
 import { fail } from "../core/failure.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
@@ -25,6 +26,7 @@ const OK = 200;
 /** What makes anything else of a 200. */
 const SELECTING = fieldMask("if-none-match", "if-modified-since", "range");
 const RANGE = fieldIdOf("range");
+const IF_RANGE = fieldIdOf("if-range");
 
 /** Larger bodies are not kept once more with their head. */
 const MAX_MEMO_BYTES = 16 * 1024;
@@ -52,8 +54,7 @@ export function answerStored(
       answerNotModified(exchange, stored);
       return true;
     }
-    const isRange = requestFields.has(RANGE) && exchange.method === "GET" && stored.bodyLength >= 0;
-    const range = isRange ? rangeOf(stored, requestFields, nowMs) : "whole";
+    const range = selectedRange(exchange, stored, nowMs);
     if (range !== "whole") return answerRange(exchange, stored, source, range);
   }
   exchange.responseFields = fieldsFor(exchange, stored.fields);
@@ -61,6 +62,22 @@ export function answerStored(
     exchange.answerMemo = stored.answers?.whole;
   }
   return setBody(exchange, stored, source, 0, stored.bodyLength);
+}
+
+/** The same as for the request before it, or read anew. */
+function selectedRange(
+  { requestFields: fields, method }: Planned,
+  stored: StoredResponse,
+  nowMs: number,
+): KeptRange | ByteRange | "whole" | "unsatisfiable" {
+  if (!fields.has(RANGE) || method !== "GET" || stored.bodyLength < 0) return "whole";
+  const kept = stored.answers?.range;
+  const isSame =
+    kept !== undefined &&
+    !fields.has(IF_RANGE) &&
+    !fields.isRepeated(RANGE) &&
+    fields.isValue(fields.indexOf(RANGE), kept.text);
+  return isSame ? kept : rangeOf(stored, fields, nowMs);
 }
 
 /** As it is for everybody who asks for it in this second: nothing of the request or of the route changes it. */
@@ -145,18 +162,37 @@ function answerRange(
   exchange: Planned,
   stored: StoredResponse,
   source: BodySource | undefined,
-  range: ByteRange | "unsatisfiable",
+  range: KeptRange | ByteRange | "unsatisfiable",
 ): boolean {
   const { bodyLength } = stored;
   if (range === "unsatisfiable") {
     source?.leave();
     return refuseRange(exchange, bodyLength);
   }
+  if ("memo" in range) return answerKeptRange(exchange, stored, source, range);
+  const { answers } = stored;
+  const kept = {
+    text: exchange.requestFields.get(RANGE) ?? "",
+    range,
+    line: contentRangeLine(range, bodyLength),
+    memo: newMemo(),
+  };
+  if (answers !== undefined && !exchange.requestFields.has(IF_RANGE)) answers.range = kept;
+  return answerKeptRange(exchange, stored, source, kept);
+}
+
+function answerKeptRange(
+  exchange: Planned,
+  stored: StoredResponse,
+  source: BodySource | undefined,
+  { range: { first, last }, line, memo }: KeptRange,
+): boolean {
   exchange.status = PARTIAL_CONTENT;
   exchange.reason = reasonOf(PARTIAL_CONTENT);
   exchange.responseFields = fieldsFor(exchange, stored.fields);
-  exchange.sentAdded = contentRangeLine(range, bodyLength);
-  return setBody(exchange, stored, source, range.first, range.last + 1);
+  exchange.sentAdded = line;
+  if (isPlain(exchange, stored) && last - first < MAX_MEMO_BYTES) exchange.answerMemo = memo;
+  return setBody(exchange, stored, source, first, last + 1);
 }
 
 /** `[from, end)` of the body, or no body where the request wants none; `end` -1 = nobody knows yet. */
@@ -197,5 +233,6 @@ const hasNoBody = (status: number) => status === 204 || status === 304;
 /** Edits and compression change fields: they get marks of their own over the same bytes. */
 function fieldsFor({ plan }: Planned, fields: Fields): Fields {
   const { responseEdits, compress } = plan.route as Route;
-  return responseEdits === undefined && compress === undefined ? fields : fields.view();
+  const isFinal = responseEdits === undefined && (compress === undefined || plan.isCoded);
+  return isFinal ? fields : fields.view();
 }

@@ -62,7 +62,8 @@ const MANY_SEGMENTS = 8192;
 /** Every worker holds two open, and the queues need some to be queues. */
 const SEGMENTS_A_WORKER = 8;
 const FEW_SEGMENTS = 64;
-const LARGEST_RECORD = 64 * KIB;
+/** Pages, scripts and most pictures: what is larger is a file of its own. */
+const LARGEST_RECORD = 128 * KIB;
 /** A byte of index for so many of memory or disk, at the least: a record with its head is hardly smaller. */
 const BYTES_AN_ENTRY = KIB;
 const DISK_BYTES_AN_ENTRY = 16 * KIB;
