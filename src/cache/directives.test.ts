@@ -6,6 +6,7 @@ import {
   NO_RESPONSE_DIRECTIVES,
   parseRequestDirectives,
   parseResponseDirectives,
+  parseSurrogateDirectives,
   parseTargetedDirectives,
   type RequestDirectives,
   type ResponseDirectives,
@@ -198,6 +199,52 @@ describe("a targeted field (RFC 9213 §2.1)", () => {
   test.each(targeted)("%p", (text, says) => {
     const expected = says === undefined ? undefined : { ...NO_RESPONSE_DIRECTIVES, ...says };
     expect(parseTargetedDirectives(text)).toEqual(expected as ResponseDirectives);
+  });
+});
+
+const surrogate: [text: string, says: Partial<ResponseDirectives> | undefined][] = [
+  ["max-age=60", { maxAgeSec: 60 }],
+  ["MaX-aGe=60", { maxAgeSec: 60 }],
+  ['max-age="60"', { maxAgeSec: 60 }],
+  ["foobar, max-age=60", { maxAgeSec: 60 }],
+  ["max-age=99999999999", { maxAgeSec: MAX_DELTA_SEC }],
+  ["max-age=60+30", { maxAgeSec: 60, staleWhileRevalidateSec: 30, staleIfErrorSec: 30 }],
+  ["max-age=60+0", { maxAgeSec: 60, staleWhileRevalidateSec: 0, staleIfErrorSec: 0 }],
+  ["max-age=60+30, stale-if-error=9", { maxAgeSec: 60, staleWhileRevalidateSec: 30, staleIfErrorSec: 9 }],
+  ["no-store", { noStore: true }],
+  ['no-store, content="ESI/1.0"', { noStore: true }],
+  ["max-age=60, no-store-remote", { maxAgeSec: 60 }],
+  ["max-age=60, stale-while-revalidate=9", { maxAgeSec: 60, staleWhileRevalidateSec: 9 }],
+  // for whom: our own word before that for all, another's is none of ours
+  ["max-age=60;weir", { maxAgeSec: 60 }],
+  ["max-age=60 ; Weir", { maxAgeSec: 60 }],
+  ["max-age=60;other;weir", { maxAgeSec: 60 }],
+  ["max-age=60;other", undefined],
+  ["no-store;other, max-age=60", { maxAgeSec: 60 }],
+  ["no-store, max-age=60;weir", { maxAgeSec: 60 }],
+  ["max-age=3600, max-age=60+5;weir", { maxAgeSec: 60, staleWhileRevalidateSec: 5, staleIfErrorSec: 5 }],
+  ["no-store;weir, max-age=60;other, max-age=9", { noStore: true }],
+  // what cannot be read is stale at once, and not stale for long
+  ["max-age=x", { maxAgeSec: 0 }],
+  ["max-age", { maxAgeSec: 0 }],
+  ["max-age =60", { maxAgeSec: 0 }],
+  ["max-age=+30", { maxAgeSec: 0, staleWhileRevalidateSec: 30, staleIfErrorSec: 30 }],
+  ["max-age=60+x", { maxAgeSec: 60, staleWhileRevalidateSec: 0, staleIfErrorSec: 0 }],
+  ["max-age=60+1+2", { maxAgeSec: 60, staleWhileRevalidateSec: 0, staleIfErrorSec: 0 }],
+  ["max-age=60, max-age=30", { maxAgeSec: 30 }],
+  // it tells nothing of how long: the next field counts
+  ["", undefined],
+  ["foo", undefined],
+  ['content="ESI/1.0"', undefined],
+  ['content="max-age=60"', undefined],
+  ["no-store-remote", undefined],
+  ["stale-if-error=60", undefined],
+];
+
+describe("Surrogate-Control (Edge Architecture Specification §2.3)", () => {
+  test.each(surrogate)("%p", (text, says) => {
+    const expected = says === undefined ? undefined : { ...NO_RESPONSE_DIRECTIVES, ...says };
+    expect(parseSurrogateDirectives(text)).toEqual(expected as ResponseDirectives);
   });
 });
 

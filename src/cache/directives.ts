@@ -6,7 +6,8 @@
  *        smaller counts, `private` without names beats one with them
  * cost   what was parsed is remembered by its text, for a bounded number of texts: most answers of a server and
  *        most requests of a browser say the same
- * spec   RFC 9111 §1.2.2, §4.2.1, §5.2, §5.4; RFC 5861; RFC 8246; RFC 9213 §2.1
+ * spec   RFC 9111 §1.2.2, §4.2.1, §5.2, §5.4; RFC 5861; RFC 8246; RFC 9213 §2.1; Edge Architecture Specification (W3C
+ *        Note, 4 August 2001) §2.3
  */
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
@@ -134,6 +135,36 @@ export function parseTargetedDirectives(text: string): ResponseDirectives | unde
   return isOdd && !to.noStore && !to.isPrivate && !to.noCache ? undefined : to;
 }
 
+/**
+ * in     value of Surrogate-Control
+ * out    undefined when it is to be ignored: it is for others, or tells neither a lifetime nor that there is none
+ * rule   directives with our token behind a semicolon count alone; without any, those without a token do
+ */
+export function parseSurrogateDirectives(text: string): ResponseDirectives | undefined {
+  const directives = listOf(text, SURROGATE_DIRECTIVE);
+  const forUs = directives.filter(({ targets }) => targets.includes(SURROGATE_TOKEN));
+  const counting = forUs.length > 0 ? forUs : directives.filter(({ targets }) => targets.length === 0);
+  const to: Writable<ResponseDirectives> = { ...NO_RESPONSE_DIRECTIVES };
+  for (const { name, argument } of counting) {
+    if (name === "max-age") addSurrogateAge(to, argument);
+    else addResponseDirective(to, name, argument);
+  }
+  const isTelling = to.maxAgeSec !== -1 || to.noStore || to.isPrivate || to.noCache;
+  return isTelling ? to : undefined;
+}
+
+/** `fresh+stale`: for so long, and so long again while it is asked for anew, or when that fails. */
+function addSurrogateAge(to: Writable<ResponseDirectives>, argument: Argument): void {
+  const plus = argument?.indexOf("+") ?? -1;
+  if (typeof argument !== "string" || plus === -1) addResponseDirective(to, "max-age", argument);
+  else {
+    addResponseDirective(to, "max-age", argument.slice(0, plus));
+    for (const name of ["stale-while-revalidate", "stale-if-error"]) {
+      addResponseDirective(to, name, argument.slice(plus + 1));
+    }
+  }
+}
+
 /** What a member of a dictionary would be in a list of directives; "off": it says no, and is as good as not there. */
 function argumentOf(member: Member): Argument | "off" {
   if (!("item" in member)) return null;
@@ -238,11 +269,20 @@ interface Directive {
   /** Lower case. */
   readonly name: string;
   readonly argument: Argument;
+  /** Names of those that it is for, lower case; none = for all. */
+  readonly targets: readonly string[];
 }
+
+/** How we are called in Surrogate-Control, and call ourselves in Surrogate-Capability. */
+export const SURROGATE_TOKEN = "weir";
+const FOR_ALL: readonly string[] = [];
 
 /** A directive up to its comma (RFC 9111 §5.2): token, then "=" and token or quoted-string. */
 const DIRECTIVE =
   /[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)"))?[ \t]*(?:,|$)/y;
+/** The same, for those named behind a semicolon. */
+const SURROGATE_DIRECTIVE =
+  /[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)"))?((?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*)[ \t]*(?:,|$)/y;
 /** What is none, up to the next comma that is in no quoted string. */
 const REST = /(?:[^",]|"(?:[^"\\]|\\.)*")*(?:,|$)/y;
 /** The same where a quoted string never ends. */
@@ -250,15 +290,15 @@ const REST_UNQUOTED = /[^,]*(?:,|$)/y;
 const NAME = /^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)/;
 
 /** Its directives in their order; of what does not follow the grammar the name is kept, with an argument that is none. */
-function listOf(text: string): readonly Directive[] {
+function listOf(text: string, pattern = DIRECTIVE): readonly Directive[] {
   const members: Directive[] = [];
   let isBroken = false;
   for (let at = 0; at < text.length; ) {
-    const found = takeAt(DIRECTIVE, text, at);
+    const found = takeAt(pattern, text, at);
     if (found !== null) {
       const name = (found[1] as string).toLowerCase();
       const argument = found[2] ?? found[3]?.replace(/\\(.)/g, "$1");
-      members.push({ name, argument: isBroken ? null : argument });
+      members.push({ name, argument: isBroken ? null : argument, targets: targetsOf(found[4]) });
       at += found[0].length;
       continue;
     }
@@ -267,10 +307,20 @@ function listOf(text: string): readonly Directive[] {
     isBroken ||= rest === null;
     const odd = rest?.[0] ?? takeAt(REST_UNQUOTED, text, at)?.[0] ?? text.slice(at);
     const name = NAME.exec(odd)?.[1];
-    if (name !== undefined) members.push({ name: name.toLowerCase(), argument: null });
+    if (name !== undefined) members.push({ name: name.toLowerCase(), argument: null, targets: FOR_ALL });
     at += odd.length;
   }
   return members;
+}
+
+/** in  `;one ; other` */
+function targetsOf(text = ""): readonly string[] {
+  if (text === "") return FOR_ALL;
+  return text
+    .toLowerCase()
+    .split(";")
+    .slice(1)
+    .map((name) => name.trim());
 }
 
 function takeAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {

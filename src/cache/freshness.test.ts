@@ -190,6 +190,37 @@ const stated: [rule: string, lines: string[], lifetimeSec: number | undefined, c
       60,
       "max_age",
     ],
+    // Surrogate-Control (Edge Architecture Specification §2.3)
+    [
+      "Surrogate-Control before Cache-Control and Expires",
+      ["Cache-Control: max-age=1", "Surrogate-Control: max-age=60", "Expires: 0"],
+      60,
+      "max_age",
+    ],
+    [
+      "Surrogate-Control before a longer Cache-Control",
+      ["Cache-Control: s-maxage=60", "Surrogate-Control: max-age=1"],
+      1,
+      "max_age",
+    ],
+    [
+      "CDN-Cache-Control before Surrogate-Control",
+      ["Surrogate-Control: max-age=60", "CDN-Cache-Control: max-age=1"],
+      1,
+      "max_age",
+    ],
+    [
+      "one for another surrogate is not heeded",
+      ["Surrogate-Control: max-age=60;other", "Cache-Control: max-age=9"],
+      9,
+      "max_age",
+    ],
+    [
+      "nor one that tells nothing of how long",
+      ['Surrogate-Control: content="ESI/1.0"', "Cache-Control: max-age=9"],
+      9,
+      "max_age",
+    ],
   ];
 
 describe("freshness_lifetime as stated (RFC 9111 §4.2.1)", () => {

@@ -5,7 +5,7 @@
  * rule   what cannot be read does not make a response younger or fresher: a date that is none is past, of several the
  *        one that makes it older counts; only an Age that is no number is not heeded, as §5.1 says
  * rule   dates are in whole seconds, so instants are cut to seconds before they are compared with them
- * spec   RFC 9111 §4.2.1–§4.2.3, §5.1, §5.3; RFC 9213 §2.2
+ * spec   RFC 9111 §4.2.1–§4.2.3, §5.1, §5.3; RFC 9213 §2.2; Edge Architecture Specification §2.3
  */
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
@@ -14,6 +14,7 @@ import {
   MAX_DELTA_SEC,
   NO_RESPONSE_DIRECTIVES,
   parseResponseDirectives,
+  parseSurrogateDirectives,
   parseTargetedDirectives,
   type ResponseDirectives,
 } from "./directives.ts";
@@ -22,7 +23,7 @@ import type { RuleCode } from "./rules.table.ts";
 /** What an origin says about caching, from wherever it counts. */
 export interface OriginWord {
   readonly directives: ResponseDirectives;
-  /** A targeted field said it: Cache-Control and Expires do not count then (RFC 9213 §2.2). */
+  /** A targeted field, or Surrogate-Control, said it: Cache-Control and Expires do not count then (RFC 9213 §2.2). */
   readonly isTargeted: boolean;
 }
 
@@ -42,12 +43,19 @@ const EXPIRES = fieldIdOf("expires");
 const LAST_MODIFIED = fieldIdOf("last-modified");
 const CACHE_CONTROL = fieldIdOf("cache-control");
 /** Ours goes before that of all caches on the way (RFC 9213 §2.2). */
-const TARGETED_NAMES = ["weir-cache-control", "cdn-cache-control"] as const;
+const TARGETED: readonly (readonly [
+  name: string,
+  parse: (text: string) => ResponseDirectives | undefined,
+])[] = [
+  ["weir-cache-control", parseTargetedDirectives],
+  ["cdn-cache-control", parseTargetedDirectives],
+  ["surrogate-control", parseSurrogateDirectives], // what those two have taken the place of
+];
 
 export function originWordOf(fields: Fields): OriginWord {
-  for (const name of TARGETED_NAMES) {
+  for (const [name, parse] of TARGETED) {
     const text = fields.joinedNamed(name);
-    const directives = text === undefined ? undefined : parseTargetedDirectives(text);
+    const directives = text === undefined ? undefined : parse(text);
     if (directives !== undefined) return { directives, isTargeted: true };
   }
   const text = fields.joined(CACHE_CONTROL);

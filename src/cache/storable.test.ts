@@ -21,6 +21,11 @@ const stored: Row[] = [
     { came: ["Weir-Cache-Control: max-age=60", "CDN-Cache-Control: no-store"] },
     "max_age",
   ],
+  [
+    "Surrogate-Control, whatever Cache-Control forbids (Edge Architecture Specification §2.3)",
+    { came: ["Surrogate-Control: max-age=60", "Cache-Control: private, no-store"] },
+    "max_age",
+  ],
   // statuses (§3): any final one with explicit freshness
   ...[200, 201, 202, 203, 204, 299, 300, 301, 302, 303, 307, 308, 399].map(fresh),
   ...[400, 401, 403, 404, 405, 410, 414, 418, 451, 499, 500, 501, 502, 503, 504, 599, 999].map(fresh),
@@ -265,6 +270,12 @@ const refused: Row[] = [
     "private",
   ],
   ["private with a list of nothing", { came: ['Cache-Control: private="", max-age=60'] }, "private"],
+  ["no-store in Surrogate-Control", { came: [...FRESH, "Surrogate-Control: no-store"] }, "no_store"],
+  [
+    "no-store in Surrogate-Control that is for us",
+    { came: [...FRESH, "Surrogate-Control: max-age=60, no-store;weir"] },
+    "no_store",
+  ],
   ["a targeted private", { came: [...FRESH, "CDN-Cache-Control: private"] }, "private"],
   // safe by default
   ["a request with a body", { hasBody: true, came: FRESH }, "request_body"],

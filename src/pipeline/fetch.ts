@@ -9,7 +9,7 @@
  * rule   a waiter is answered once, by whatever comes first: the head, a failure, or the end of its patience
  * bound  a wait by `coalesce`, a body by what GrowingBody holds, all by the time-outs of the route
  */
-import type { RequestDirectives } from "../cache/directives.ts";
+import { type RequestDirectives, SURROGATE_TOKEN } from "../cache/directives.ts";
 import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
@@ -90,6 +90,9 @@ export class Fetch implements Downstream {
   /** While sharing: what was decided, and what has come so far. */
   fill: Fill | undefined;
   isHeard = false;
+  /** What a 304 has made of what was stored. */
+  fresh: StoredResponse | undefined;
+  #watchers: (() => void)[] = [];
   /** Called once, when nobody can join any more. */
   onClosed: (() => void) | undefined;
   readonly clientIp: string;
@@ -198,6 +201,12 @@ export class Fetch implements Downstream {
     if (this.state === "passing" || (this.state === "waiting" && isAlone)) this.giveUp();
   }
 
+  /** Calls back once it is settled: in the turn of the head, so that who reads along misses nothing. */
+  watch(settled: () => void): void {
+    if (this.state === "waiting") this.#watchers.push(settled);
+    else settled();
+  }
+
   /** Nobody needs the answer. */
   giveUp(): void {
     if (this.exchange.isOver) return;
@@ -211,6 +220,9 @@ export class Fetch implements Downstream {
   enter(state: FetchState): void {
     this.state = state;
     if (state !== "sharing") this.#shut();
+    const watchers = this.#watchers;
+    this.#watchers = [];
+    for (const settled of watchers) settled();
   }
 
   #shut(): void {
@@ -357,12 +369,20 @@ function routeDeadline({ requestMs }: Route): number {
   return requestMs > 0 ? clock.nowMs + requestMs : Number.POSITIVE_INFINITY;
 }
 
+/**
+ * That we heed Surrogate-Control (Edge Architecture Specification §2.2). What the client says of itself does not pass: it is in
+ * no key, and an endpoint that writes for another's abilities would fill the cache with that.
+ */
+const CAPABILITY_NAME = "surrogate-capability";
+const CAPABILITY_LINE = `Surrogate-Capability: ${SURROGATE_TOKEN}="Surrogate/1.0"\r\n`;
 const PATIENCE = ["x-request-timeout", "grpc-timeout"] as const;
 
 function fieldsToSend(client: Planned, fetch: Fetch): Fields {
   const { asked, order } = fetch;
   const { stale, part } = order;
   const fields = asked.view();
+  fields.drop(CAPABILITY_NAME);
+  fields.added += CAPABILITY_LINE;
   for (const name of CONDITIONS) fields.drop(name);
   if (part?.kind !== "asked") for (const name of RANGES) fields.drop(name);
   if (part !== undefined) fields.added += rangeLines(part);

@@ -62,6 +62,7 @@ for (const line of [
   "X_Original_URL: /evil",
   "Via: 1.1 evil",
   "X-Request-Id: evil",
+  'Surrogate-Capability: evil="ESI/1.0"',
   "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: evil=1",
 ]) {
   test(`what an untrusted client says in ${line.split(":")[0]} is in nobody else's page`, async () => {

@@ -58,6 +58,10 @@ const HITS: readonly (readonly [title: string, fields: readonly string[], reques
   ["our own target before all others (RFC 9213 §2.2)",        ["CDN-Cache-Control: no-store", "Weir-Cache-Control: max-age=60"], [], true],
   ["a targeted field that is no dictionary (RFC 9213 §2.1)",  ["Cache-Control: no-store", "CDN-Cache-Control: max-age=60, &&&"], [], false],
   ["a targeted max-age that is no integer (RFC 9213 §2.1)",   ["Cache-Control: no-store", 'CDN-Cache-Control: max-age="60"'], [], false],
+  ["Surrogate-Control before Cache-Control",                  ["Cache-Control: no-store", "Surrogate-Control: max-age=60"], [], true],
+  ["Surrogate-Control: no-store",                             [FRESH, "Surrogate-Control: no-store"], [], false],
+  ["Surrogate-Control for us, and for another",               [FRESH, "Surrogate-Control: no-store;weir, max-age=60;other"], [], false],
+  ["Surrogate-Control for another",                           [FRESH, "Surrogate-Control: no-store;other"], [], true],
   ["must-understand and a status we know (§5.2.2.3)",         ["Cache-Control: max-age=60, must-understand, no-store"], [], true],
   ["immutable, reloaded by the client (RFC 8246)",            ["Cache-Control: max-age=60, immutable"], [], true],
   ["no-cache from the client (§5.2.1.4)",                     [FRESH], ["Cache-Control: no-cache"], false],
@@ -214,6 +218,11 @@ test("interim responses of a fetch reach the client that it is for, and are not 
   });
   expect((await of(path)).body).toBe("1");
   expect((await of(path)).body).toBe("1");
+});
+
+test("an endpoint is told that Surrogate-Control is heeded, by us and not by what the client says of itself", async () => {
+  const path = pathFor((request) => response(request.field("surrogate-capability") ?? "", [FRESH]));
+  expect((await of(path, 'Surrogate-Capability: evil="ESI/1.0"')).body).toBe('weir="Surrogate/1.0"');
 });
 
 test("hop-by-hop fields of the endpoint are in no stored answer (§3.1)", async () => {
