@@ -37,6 +37,8 @@ export class Fetches<F extends Joinable> {
   readonly #open = new Map<string, F>();
   readonly #unshared = new Map<string, Unshared>();
   readonly #uses = new Map<string, number>();
+  /** Until when. */
+  readonly #unsliced = new Map<string, number>();
 
   /** The fetch that a request for this key may join. */
   find(key: string): F | undefined {
@@ -83,6 +85,19 @@ export class Fetches<F extends Joinable> {
     this.#uses.set(key, uses);
     forgetOldest(this.#uses, MAX_COUNTED);
     return uses;
+  }
+
+  /** It cannot be had in slices: for a while it is asked for as a whole. */
+  noteUnsliced(key: string, nowMs: number): void {
+    this.#unsliced.delete(key);
+    this.#unsliced.set(key, nowMs + UNSHARED_MS);
+    forgetOldest(this.#unsliced, MAX_UNSHARED);
+  }
+
+  isUnsliced(key: string, nowMs: number): boolean {
+    const untilMs = this.#unsliced.get(key);
+    if (untilMs !== undefined && nowMs >= untilMs) this.#unsliced.delete(key);
+    return untilMs !== undefined && nowMs < untilMs;
   }
 
   noteShared(key: string): void {

@@ -126,6 +126,13 @@ export interface Around {
   readonly fields: Fields;
 }
 
+const NOTHING = Buffer.alloc(0);
+
+/** A part that is all there is. */
+export function allOf(fields: Fields, length: number): Around {
+  return { before: NOTHING, after: NOTHING, length, fields: fieldsOfLines(linesWithRange(fields, "")) };
+}
+
 /**
  * The whole that a stored part and an answer make.
  * in     `fields`, `bytes`: of the answer; its length, or LENGTH_UNKNOWN
