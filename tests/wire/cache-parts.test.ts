@@ -3,6 +3,7 @@
  * the whole; HEAD brings up to date what is stored for GET. RFC 9111 §3.3, §3.4, §4.3.5; RFC 9110 §14.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { eventually } from "../support/eventually.ts";
 import { type OriginRequest, response } from "../support/origin.ts";
 import { startWeir, type Weir } from "../support/weir.ts";
 import { ask, get } from "./ask.ts";
@@ -129,6 +130,9 @@ test("a part that is all of it answers for the whole, also when it is large", as
   for (const kind of ["tagged", "large"]) {
     const path = freshPath(kind);
     expect((await part(path, "0-")).status).toBe(206);
+    // a file is put away apart from its client
+    const isStored = async () => (await of(path, "Cache-Control: only-if-cached")).status === 200;
+    await eventually(isStored, 5000, "all of it to be stored");
     const got = await of(path);
     expect([got.status, got.body === bodyOf(path), origin.count(path)]).toEqual([200, true, 1]);
   }
