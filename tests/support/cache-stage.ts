@@ -18,6 +18,7 @@ import { CidrSet } from "../../src/core/address.ts";
 import { BODY_LENGTH, BODY_NONE, BODY_STREAM } from "../../src/core/body.ts";
 import { type FailureCode, fail } from "../../src/core/failure.ts";
 import { fieldsOfLines } from "../../src/core/fields.ts";
+import { RequestIds } from "../../src/core/request-id.ts";
 import { CACHE, LISTENER, ROUTE, WORKER } from "../../src/observe/metrics.table.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import type { PipelineServices, Planned, Route, Site } from "../../src/pipeline/plan.ts";
@@ -289,6 +290,7 @@ export class CacheStage {
     const plain = fakeServices();
     this.services = {
       ...plain,
+      ids: new RequestIds((bytes) => crypto.getRandomValues(bytes)),
       counters: new Float64Array(CACHE_SLOT + CACHE.slots),
       epochMs: Date.now() - clock.nowMs,
       cache: this.store,
