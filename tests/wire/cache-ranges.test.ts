@@ -26,7 +26,8 @@ const freshPath = (kind = "whole") => `/${kind}/${++count}`;
 function answer(request: OriginRequest): string {
   const kind = targetOf(request).split("/")[1];
   const body = kind === "large" ? LARGE : WHOLE;
-  const fields = [FRESH, "Content-Type: text/plain", ...(kind === "weak" ? ['ETag: W/"v1"'] : VALIDATORS)];
+  const fresh = kind === "private" ? "Cache-Control: private, max-age=0" : FRESH;
+  const fields = [fresh, "Content-Type: text/plain", ...(kind === "weak" ? ['ETag: W/"v1"'] : VALIDATORS)];
   if (request.field("if-none-match") === ETAG)
     return `HTTP/1.1 304 Not Modified\r\n${fields.join("\r\n")}\r\n\r\n`;
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.field("range") ?? "");
@@ -189,6 +190,13 @@ test("a condition that nothing is stored for leaves no 304 behind for those who 
   const answer = await of(path);
   expect([answer.status, answer.body]).toEqual([200, WHOLE]);
   expect((await of(path)).body).toBe(WHOLE);
+});
+
+test("what is never stored is confirmed by the endpoint for the client that has it, after a few times at most", async () => {
+  const path = freshPath("private");
+  const statuses: number[] = [];
+  for (let times = 0; times < 6; times++) statuses.push((await of(path, `If-None-Match: ${ETAG}`)).status);
+  expect(statuses.slice(-2)).toEqual([304, 304]);
 });
 
 test("a condition on a state that may not be old is asked of the endpoint (RFC 9110 §13.1.1)", async () => {
