@@ -8,10 +8,13 @@
  *        §15.4.5)
  * spec   RFC 9110 §7.7, §8.4, §8.8.1, §12.5.5, §14.3; RFC 9111 §5.2.1.6, §5.2.2.6; RFC 9530 §2, §3
  */
+import { BYTE_FIELDS } from "../cache/coded.ts";
+import { PARTIAL as PART_OF_BODY, type StoredResponse } from "../cache/stored.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import type { Coding } from "../protocol/accept-encoding.ts";
+import type { CompiledEdits } from "../route/edits.ts";
 import type { Compression } from "./compress-rules.ts";
 import type { Planned } from "./plan.ts";
 
@@ -55,8 +58,6 @@ const BODILESS: ReadonlySet<number> = new Set([204, 205]);
 const NOT_MODIFIED = 304;
 const PARTIAL = 206;
 
-/** What is true of the bytes as they came, and of no others. */
-const BYTE_FIELDS = ["accept-ranges", "content-md5", "digest", "content-digest", "repr-digest"] as const;
 const ADDED_BYTE_LINES = /^(?:accept-ranges|content-md5|digest|content-digest|repr-digest):.*\r\n/gim;
 const TRAILER_LINES = /^(?:content-md5|digest|content-digest|repr-digest):.*\r\n/gim;
 
@@ -79,27 +80,61 @@ function judgeNotModified(fields: Fields, compression: Compression): CompressVer
   return type === undefined || compression.takesType(type) ? "not_modified" : "type";
 }
 
-function refusalOfContent({
-  responseFields,
-  requestFields,
-  sentStatus,
-}: Planned): CompressRefusal | undefined {
-  const control = joinedOf(responseFields, CACHE_CONTROL, "cache-control");
-  if (control !== undefined && NO_TRANSFORM.test(control)) return "no_transform";
-  if (sentStatus === PARTIAL || responseFields.find("content-range") !== undefined) return "range";
-  if (textOf(responseFields, CONTENT_ENCODING, "content-encoding") !== undefined) return "encoded";
-  if (responseFields.find("signature-input") !== undefined) return "signed";
-  if (requestFields.has(CACHE_CONTROL) && NO_TRANSFORM.test(requestFields.joined(CACHE_CONTROL) ?? "")) {
-    return "asked_not_to";
-  }
-  return undefined;
+function refusalOfContent(exchange: Planned): CompressRefusal | undefined {
+  const { responseFields, requestFields, sentStatus } = exchange;
+  return (
+    refusalOfFields(responseFields, sentStatus) ?? (isAskedNotTo(requestFields) ? "asked_not_to" : undefined)
+  );
 }
 
-function refusalOfLength(exchange: Planned, { config }: Compression): CompressRefusal | undefined {
-  const length = lengthOf(exchange);
+function refusalOfFields(fields: Fields, status: number): CompressRefusal | undefined {
+  const control = joinedOf(fields, CACHE_CONTROL, "cache-control");
+  if (control !== undefined && NO_TRANSFORM.test(control)) return "no_transform";
+  if (status === PARTIAL || fields.find("content-range") !== undefined) return "range";
+  if (textOf(fields, CONTENT_ENCODING, "content-encoding") !== undefined) return "encoded";
+  return fields.find("signature-input") === undefined ? undefined : "signed";
+}
+
+/** The client wants the body as the endpoint sent it. */
+export function isAskedNotTo(requestFields: Fields): boolean {
+  return requestFields.has(CACHE_CONTROL) && NO_TRANSFORM.test(requestFields.joined(CACHE_CONTROL) ?? "");
+}
+
+function refusalOfLength(exchange: Planned, compression: Compression): CompressRefusal | undefined {
+  return refusalOfBytes(lengthOf(exchange), compression);
+}
+
+function refusalOfBytes(length: number, { config }: Compression): CompressRefusal | undefined {
   if (length === LENGTH_UNKNOWN) return undefined;
   if (length === 0 || length < config.minBytes) return "small";
   return config.maxBytes > 0 && length > config.maxBytes ? "large" : undefined;
+}
+
+/** Edits of these could turn the judgement about a stored response. */
+const JUDGED = ["content-type", "content-encoding", "content-range", "signature-input", ...BYTE_FIELDS];
+
+/**
+ * Would a stored response leave in a coding, if the client takes one? As `judgeCompression`, of what is known before
+ * anybody asks. out  false as well where the route's edits may change what is judged
+ */
+export function isForCoding(
+  { facts, fields, bodyLength }: StoredResponse,
+  compression: Compression,
+  edits: CompiledEdits | undefined,
+): boolean {
+  const { status, flags } = facts;
+  if (status < 200 || status === NOT_MODIFIED || BODILESS.has(status)) return false;
+  if ((flags & PART_OF_BODY) !== 0 || bodyLength < 0 || (edits !== undefined && isTurning(edits)))
+    return false;
+  const type = fields.isRepeated(CONTENT_TYPE) ? undefined : fields.get(CONTENT_TYPE);
+  if (type === undefined || !compression.takesType(type)) return false;
+  return (
+    refusalOfFields(fields, status) === undefined && refusalOfBytes(bodyLength, compression) === undefined
+  );
+}
+
+function isTurning({ names, lines }: CompiledEdits): boolean {
+  return JUDGED.some((name) => names.has(name)) || /no-transform/i.test(lines);
 }
 
 /** Of the body, if it is told or here. */
@@ -123,6 +158,12 @@ function choose(exchange: Planned, compression: Compression): CompressVerdict {
   if (coding === undefined) return "not_accepted";
   if (isHttp10 && !plan.isEnd) return "http10";
   return plan.services.encoders.isOverloaded ? "busy" : coding;
+}
+
+/** It is coded already, and says so: but the route's edits may have said otherwise since. */
+export function describeStoredCoded(exchange: Planned): void {
+  weakenTag(exchange);
+  addVary(exchange);
 }
 
 /** The answer leaves in this coding. */

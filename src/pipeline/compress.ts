@@ -6,6 +6,7 @@
  * out    the same answer, or one with another body, head and framing; `plan.coder` where the body goes on
  * rule   a body that is here whole is encoded at once and keeps a Content-Length; where that makes it no smaller it leaves
  *        as it is. Anything else is encoded as it comes
+ * rule   what the cache gives out coded has had all this done, and passes
  * cost   a route without `compress`: one branch. Else the judgement, 0.3 µs, and the encoder
  * spec   RFC 9110 §8.4
  */
@@ -16,7 +17,15 @@ import type { Coding } from "../protocol/accept-encoding.ts";
 import { encodeWhole } from "../transport/encoder.ts";
 import type { Encoders } from "../transport/encoders.ts";
 import { CompressedBody } from "./compress-body.ts";
-import { addVary, describeCoded, isCoding, judgeCompression, matchTag, REFUSALS } from "./compress-head.ts";
+import {
+  addVary,
+  describeCoded,
+  describeStoredCoded,
+  isCoding,
+  judgeCompression,
+  matchTag,
+  REFUSALS,
+} from "./compress-head.ts";
 import { type Compression, mediaTypeIn } from "./compress-rules.ts";
 import type { Planned } from "./plan.ts";
 
@@ -28,6 +37,10 @@ const CONTENT_TYPE = fieldIdOf("content-type");
 
 /** Just before the head is sent. */
 export function compressAnswer(exchange: Planned, compression: Compression): void {
+  if (exchange.plan.isCoded) {
+    if (exchange.plan.route?.responseEdits !== undefined) describeStoredCoded(exchange);
+    return;
+  }
   const verdict = judgeCompression(exchange, compression);
   if (!isCoding(verdict)) {
     if (REFUSALS[verdict].varies) addVary(exchange);
@@ -49,10 +62,16 @@ export function compressAnswer(exchange: Planned, compression: Compression): voi
 function encodeFirst(exchange: Planned, { config }: Compression, coding: Coding): void {
   const { first, firstStart, firstEnd, plan } = exchange;
   if (first === undefined) return;
-  const bytes = first.subarray(firstStart, firstEnd);
   const { encoders } = plan.services;
+  const form = plan.form?.isOf(first, coding) === true ? plan.form : undefined;
+  if (form?.isVain === true) return;
+  const bytes = first.subarray(firstStart, firstEnd);
   const encoded = compressWhole(bytes, coding, levelOf(config, encoders));
-  if (encoded.length >= bytes.length) return;
+  if (encoded.length >= bytes.length) {
+    form?.giveUp();
+    return;
+  }
+  form?.keep(encoded);
   encoders.bytesIn += bytes.length;
   encoders.bytesOut += encoded.length;
   describeCoded(exchange, coding);

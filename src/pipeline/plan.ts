@@ -12,6 +12,7 @@ import type { HttpClock } from "../core/http-clock.ts";
 import type { RequestIds } from "../core/request-id.ts";
 import type { Shedder } from "../limit/shedding.ts";
 import type { LogEntry } from "../observe/access-log.ts";
+import type { Coding } from "../protocol/accept-encoding.ts";
 import type { CompiledEdits } from "../route/edits.ts";
 import type { EncodedSlash } from "../route/path.ts";
 import type { RedirectFacts } from "../route/rewrite.ts";
@@ -155,6 +156,16 @@ export interface Coder {
   close(): void;
 }
 
+/** The coded form of a stored response that is to be made and kept: `coded-forms.ts` fulfils it. */
+export interface WantedForm {
+  /** Making it smaller was tried in vain. */
+  readonly isVain: boolean;
+  /** in  the answer's body, as it is sent without coding */
+  isOf(body: Buffer, coding: Coding): boolean;
+  keep(encoded: Buffer): void;
+  giveUp(): void;
+}
+
 /** What a route says about caching. */
 export interface CacheRules {
   /** Its name: two routes never answer for each other. */
@@ -256,6 +267,10 @@ export class Plan {
   fetch: AnswerTaker | undefined;
   /** A stored body follows the head. */
   flow: Flow | undefined;
+  /** A stored response answers, of which the client would rather have a form that is not stored. */
+  form: WantedForm | undefined;
+  /** The stored form that the client likes best answers. */
+  isCoded = false;
   /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
   /** The client speaks gRPC-Web and the endpoint gRPC: bodies are turned from one into the other. */

@@ -4,9 +4,11 @@
 import type { BodyReader, CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import { clock, readClock } from "../transport/clock.ts";
+import { findForm, fitting, wishFor } from "./coded-forms.ts";
 import { FileSource } from "./file-source.ts";
+import type { Wish } from "./form-wish.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
-import type { Planned } from "./plan.ts";
+import type { Planned, Route } from "./plan.ts";
 import { answerStored, isLacking } from "./stored-answer.ts";
 
 type Next = NextOf<"lookup">;
@@ -24,6 +26,28 @@ export function serveStored(
   gone: () => Next,
 ): Next {
   if (isLacking(exchange, stored, wallOf(exchange))) return gone();
+  const { compress } = exchange.plan.route as Route;
+  const wish = compress === undefined ? undefined : wishFor(exchange, store, stored, compress);
+  if (wish === undefined) return serveBody(exchange, store, stored, gone);
+  const form = findForm(wish, wallOf(exchange));
+  if (form === undefined || !("isCold" in form)) return serveForm(wish, form, gone);
+  return later(exchange, store.read(form), (read) => serveForm(wish, fitting(wish, read), gone));
+}
+
+/** The form that the client likes best, or else the response as it is. */
+function serveForm(
+  { exchange, store, stored }: Wish,
+  form: StoredResponse | undefined,
+  gone: () => Next,
+): Next {
+  if (form === undefined) return serveBody(exchange, store, stored, gone);
+  return serveBody(exchange, store, form, () => {
+    exchange.plan.isCoded = false;
+    return serveBody(exchange, store, stored, gone);
+  });
+}
+
+function serveBody(exchange: Planned, store: CacheStore, stored: StoredResponse, gone: () => Next): Next {
   if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
   if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
   const begin = (reader: BodyReader | undefined) => {

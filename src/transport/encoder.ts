@@ -10,6 +10,7 @@
  *        reset has forgotten its level (br is at 11 again), so each body has one of its own: that costs 5 µs
  * spec   RFC 1952 (gzip), RFC 7932 (br), RFC 8878 and 9659 (zstd)
  */
+import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import type { Coding } from "../protocol/accept-encoding.ts";
 
@@ -23,6 +24,8 @@ export type EncodeMode = typeof MORE | typeof FLUSH | typeof END;
 
 /** From 1, fast, to 9, small; what comes after it costs ten times as much for 1 % less. */
 export const MAX_LEVEL = 9;
+/** For bodies that are encoded once and sent often. The next one takes three times the memory, for 1 % less. */
+export const DENSE_LEVEL = 8;
 
 /** Our levels on each coding's own scale, from 0, which is not used. Equal levels cost about the same. */
 const LEVELS: Readonly<Record<Coding, readonly number[]>> = {
@@ -31,25 +34,31 @@ const LEVELS: Readonly<Record<Coding, readonly number[]>> = {
   zstd: [1, 1, 1, 2, 2, 3, 5, 6, 8, 9],
 };
 
-/** How much memory a stream may take to find what came before: `live` for streams that stay open and say little. */
-export type EncoderSize = "usual" | "live";
+/**
+ * How much memory a stream may take to find what came before: `live` for streams that stay open and say little, `apart`
+ * where there is one for the whole worker.
+ */
+export type EncoderSize = "usual" | "live" | "apart";
 
-/** Resident memory behind one encoder, measured with 100 of them at work. */
+/** Resident memory behind one encoder, measured with 100 of them at work at the usual level, `apart` at DENSE_LEVEL. */
 export const COST_BYTES: Readonly<Record<EncoderSize, Readonly<Record<Coding, number>>>> = {
   usual: { gzip: 320 * 1024, br: 1200 * 1024, zstd: 640 * 1024 },
   live: { gzip: 128 * 1024, br: 192 * 1024, zstd: 256 * 1024 },
+  apart: { gzip: 640 * 1024, br: 11 * 1024 * 1024, zstd: 2600 * 1024 },
 };
 
 const { constants: C } = zlib;
 /** Windows of 256 KiB and tables to match: a third of the memory that the libraries would take, for 0.3 % of the size. */
-const BR_WINDOW: Readonly<Record<EncoderSize, number>> = { usual: 18, live: 16 };
+const BR_WINDOW: Readonly<Record<EncoderSize, number>> = { usual: 18, live: 16, apart: 20 };
 const ZSTD_TABLES: Readonly<Record<EncoderSize, readonly [window: number, table: number]>> = {
   usual: [18, 15],
   live: [15, 13],
+  apart: [20, 18],
 };
 const GZIP_TABLES: Readonly<Record<EncoderSize, readonly [window: number, memory: number]>> = {
   usual: [15, 8],
   live: [13, 5],
+  apart: [15, 9],
 };
 /** br has no small tables but those of its fastest levels. */
 const LIVE_BR_LEVEL = 1;
@@ -83,6 +92,8 @@ interface ZlibStream {
 /** Where output first goes: one for the process, since each call has taken it before it returns. */
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
 const NOTHING = Buffer.alloc(0);
+const SUM_BITS = 2n ** 53n - 1n;
+const APART_CHUNK_BYTES = 64 * 1024;
 /** The streams' own buffers are never used. */
 const LEAST_CHUNK = 64;
 
@@ -136,20 +147,21 @@ function copyOf(length: number): Buffer {
 }
 
 function openStream(coding: Coding, level: number, size: EncoderSize): ZlibStream {
-  return make(coding, LEVELS[coding][level] as number, size) as unknown as ZlibStream;
+  return make(coding, level, size, LEAST_CHUNK) as unknown as ZlibStream;
 }
 
-function make(coding: Coding, quality: number, size: EncoderSize) {
+function make(coding: Coding, level: number, size: EncoderSize, chunkSize: number) {
+  const quality = LEVELS[coding][level] as number;
   if (coding === "gzip") {
     const [windowBits, memLevel] = GZIP_TABLES[size];
-    return zlib.createGzip({ level: quality, windowBits, memLevel, chunkSize: LEAST_CHUNK });
+    return zlib.createGzip({ level: quality, windowBits, memLevel, chunkSize });
   }
   if (coding === "br") {
     const params = {
       [C.BROTLI_PARAM_QUALITY]: size === "live" ? LIVE_BR_LEVEL : quality,
       [C.BROTLI_PARAM_LGWIN]: BR_WINDOW[size],
     };
-    return zlib.createBrotliCompress({ params, chunkSize: LEAST_CHUNK });
+    return zlib.createBrotliCompress({ params, chunkSize });
   }
   const [window, table] = ZSTD_TABLES[size];
   const params = {
@@ -158,7 +170,29 @@ function make(coding: Coding, quality: number, size: EncoderSize) {
     [C.ZSTD_c_hashLog]: table,
     [C.ZSTD_c_chainLog]: table,
   };
-  return zlib.createZstdCompress({ params, chunkSize: LEAST_CHUNK });
+  return zlib.createZstdCompress({ params, chunkSize });
+}
+
+/**
+ * Encodes at up to DENSE_LEVEL, apart from the main thread, which is left free: for bodies that nobody waits for.
+ * in     `take` gets each piece of the outcome, in memory of its own; nothing is read on before it has settled
+ * fails  rejects with what the source or `take` has thrown
+ */
+export async function encodeApart(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  coding: Coding,
+  level: number,
+  take: (piece: Buffer) => Promise<void> | void,
+): Promise<void> {
+  const stream = make(coding, Math.min(level, DENSE_LEVEL), "apart", APART_CHUNK_BYTES);
+  await pipeline(source, stream, async (pieces: AsyncIterable<Buffer>) => {
+    for await (const piece of pieces) await take(piece);
+  });
+}
+
+/** Tells two bodies of one URL apart. out  a whole number below 2^53 */
+export function bodySum(bytes: Uint8Array): number {
+  return Number(Bun.hash(bytes) & SUM_BITS);
 }
 
 /** A body that is here whole; nothing is left behind. in  `level`: 1 to MAX_LEVEL */

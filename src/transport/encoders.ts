@@ -37,6 +37,7 @@ export class Encoders {
   #alarm: Alarm | undefined;
   #level = CALM_LEVEL;
   #isOverloaded = false;
+  #isApart = false;
   #busy = 0;
   #usedMs = threadMs();
   #lookedAtMs = performance.now();
@@ -88,6 +89,23 @@ export class Encoders {
     this.#heldBytes += bytes;
     this.#budget.usedBytes += bytes;
     this.open += count;
+  }
+
+  /**
+   * Work that nobody waits for may begin: one at a time, and only while the level has not had to fall.
+   * in     `costBytes`: the memory that it takes. out  false: not now
+   */
+  beginApart(costBytes: number): boolean {
+    if (this.#isApart || this.#level < CALM_LEVEL || this.#isOverloaded || !this.#hasRoom()) return false;
+    this.#isApart = true;
+    this.#account(costBytes, 1);
+    return true;
+  }
+
+  /** The other half of `beginApart`, exactly once. */
+  endApart(costBytes: number): void {
+    this.#isApart = false;
+    this.#account(-costBytes, -1);
   }
 
   /** `flush` is called FLUSH_MS from now at the latest. */

@@ -1,0 +1,180 @@
+/**
+ * Coded forms: which form of a stored response a client gets: the body as it came, or one that is kept in the coding that it
+ * likes best.
+ *
+ * shape  the first client that takes a coding of a small response has it encoded, and that is kept. A larger body is encoded
+ *        behind the clients' back once SOME have asked for it; so is, at the highest level, a small one that MANY ask for
+ * rule   a form is used only when its record says that it was made of this response and this body
+ * rule   ranges, and who is not modified, have nothing to do with forms
+ * fails  whatever goes wrong with a form costs the form: the client's answer is encoded on its way
+ * cost   a route without `compress`: one branch. A hit in a coding: one more look into the store
+ * spec   RFC 9110 §8.4, §12.5.3
+ */
+import { codedKey, codedResponse, isCodedOf } from "../cache/coded.ts";
+import type { CacheStore, Cold } from "../cache/store.ts";
+import { DENSE, type StoredResponse } from "../cache/stored.ts";
+import { isNotModified } from "../cache/validate.ts";
+import { newMemo } from "../core/answer-memo.ts";
+import { defectText } from "../core/failure.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import type { Coding } from "../protocol/accept-encoding.ts";
+import { clock } from "../transport/clock.ts";
+import { isAskedNotTo, isForCoding } from "./compress-head.ts";
+import type { Compression } from "./compress-rules.ts";
+import { bodyIdOf, type Form, type Forms, keepForm, type Wish } from "./form-wish.ts";
+import type { Planned, Route, WantedForm } from "./plan.ts";
+import { recode } from "./recode.ts";
+
+/** Clients after whom a body that is not encoded while they wait is encoded apart. */
+const SOME = 3;
+/** Clients after whom a form that was made in haste is made anew. */
+const MANY = 16;
+
+const ACCEPT_ENCODING = fieldIdOf("accept-encoding");
+const CONDITIONS = fieldMask("if-none-match", "if-modified-since");
+const RANGE = fieldIdOf("range");
+
+/** A coded record and the response that it is a form of, put together. */
+interface Pair {
+  readonly of: WeakRef<StoredResponse>;
+  readonly response: StoredResponse;
+}
+
+const FORMS = new WeakMap<StoredResponse, Forms>();
+const PAIRS = new WeakMap<StoredResponse, Pair>();
+
+/** The form that the client would have, stored or not. out  undefined = the response as it is */
+export function wishFor(
+  exchange: Planned,
+  store: CacheStore,
+  stored: StoredResponse,
+  compression: Compression,
+): Wish | undefined {
+  const { requestFields, plan } = exchange;
+  plan.form = undefined;
+  plan.isCoded = false;
+  if (requestFields.has(RANGE)) return undefined;
+  const forms = formsOf(stored, plan.route as Route, compression);
+  if (!forms.isFit || isAskedNotTo(requestFields)) return undefined;
+  const { coding } = compression.choose(requestFields.joined(ACCEPT_ENCODING));
+  if (coding === undefined || hasIt(exchange, stored)) return undefined;
+  return { exchange, store, stored, forms, form: formOf(forms, stored, coding) };
+}
+
+/** The answer is 304: which tag is in it goes by the one that the client holds. */
+function hasIt({ requestFields, plan }: Planned, stored: StoredResponse): boolean {
+  if ((requestFields.low & CONDITIONS.low) === 0) return false;
+  return isNotModified(stored, requestFields, plan.services.epochMs + clock.nowMs);
+}
+
+function formsOf(stored: StoredResponse, route: Route, compression: Compression): Forms {
+  const known = FORMS.get(stored);
+  if (known?.route === route) return known;
+  const isFit = isForCoding(stored, compression, route.responseEdits);
+  const forms: Forms = { route, isFit, of: new Map(), bodyId: undefined };
+  FORMS.set(stored, forms);
+  return forms;
+}
+
+function formOf(forms: Forms, { key }: StoredResponse, coding: Coding): Form {
+  const known = forms.of.get(coding);
+  if (known !== undefined) return known;
+  const form = { coding, key: codedKey(key, coding), uses: 0, isVain: false, isTried: false };
+  forms.of.set(coding, form);
+  return form;
+}
+
+/** The form, if it is stored. out  Cold = it has to be read, and then shown to `fitting` */
+export function findForm(wish: Wish, nowMs: number): StoredResponse | Cold | undefined {
+  const { store, form, exchange } = wish;
+  form.uses++;
+  if (form.isVain) {
+    exchange.plan.form = new FormToKeep(wish);
+    return undefined;
+  }
+  try {
+    const found = store.find(form.key, nowMs);
+    return found !== undefined && "isCold" in found ? found : fitting(wish, found);
+  } catch (defect) {
+    exchange.plan.services.report(defectText(defect));
+    return undefined;
+  }
+}
+
+/** in  what stands under the form's key. out  the answer, if that is of this response */
+export function fitting(wish: Wish, found: StoredResponse | undefined): StoredResponse | undefined {
+  const response = found === undefined ? undefined : pairOf(wish, found);
+  if (found === undefined || response === undefined) {
+    want(wish);
+    return undefined;
+  }
+  const { form, exchange, stored } = wish;
+  if (form.uses >= MANY && !form.isTried) makeDense(wish, found);
+  exchange.plan.isCoded = true;
+  shareAnswers(response, stored);
+  return response;
+}
+
+function pairOf(wish: Wish, found: StoredResponse): StoredResponse | undefined {
+  const { stored, form } = wish;
+  const known = PAIRS.get(found);
+  if (known?.of.deref() === stored) return known.response;
+  if (!isCodedOf(found, stored, bodyIdOf(wish))) return undefined;
+  const response = codedResponse(stored, found, form.coding);
+  PAIRS.set(found, { of: new WeakRef(stored), response });
+  return response;
+}
+
+/** Age and Cache-Status are those of the response; the bytes that go with them are not. */
+function shareAnswers(form: StoredResponse, { answers }: StoredResponse): void {
+  if (answers === undefined) return;
+  if (form.answers?.lines === answers.lines && form.answers.site === answers.site) return;
+  form.answers = { ...answers, whole: newMemo(), notModified: newMemo() };
+}
+
+/** It is not there: the client's own answer becomes it, or it is made apart. */
+function want(wish: Wish): void {
+  const { exchange, stored, form } = wish;
+  if (stored.body !== undefined) exchange.plan.form = new FormToKeep(wish);
+  else if (form.uses >= SOME && !form.isTried) recode(wish);
+}
+
+/** What was made in haste, at a level that goes by the load, is worth more. */
+function makeDense(wish: Wish, found: StoredResponse): void {
+  const { form, forms } = wish;
+  const isDone = (found.facts.flags & DENSE) !== 0 || IS_DENSE_AT_ONCE.has(form.coding);
+  if (isDone || forms.route.compress?.config.level !== 0) form.isTried = true;
+  else recode(wish, found);
+}
+
+/** Whole bodies are made as small by another library at the usual level. */
+const IS_DENSE_AT_ONCE: ReadonlySet<Coding> = new Set(["gzip"]);
+
+class FormToKeep implements WantedForm {
+  readonly #wish: Wish;
+
+  constructor(wish: Wish) {
+    this.#wish = wish;
+  }
+
+  get isVain(): boolean {
+    return this.#wish.form.isVain;
+  }
+
+  isOf(body: Buffer, coding: Coding): boolean {
+    const { stored, form } = this.#wish;
+    return body === stored.body && coding === form.coding;
+  }
+
+  keep(encoded: Buffer): void {
+    try {
+      keepForm(this.#wish, { body: encoded, file: undefined, isDense: false });
+    } catch (defect) {
+      this.#wish.exchange.plan.services.report(defectText(defect));
+    }
+  }
+
+  giveUp(): void {
+    this.#wish.form.isVain = true;
+  }
+}
