@@ -6,10 +6,14 @@
  *        it to ask for itself
  * spec   RFC 9111 §3, §4.3.3, §4.3.4; RFC 5861 §4
  */
+
+import { urlOfKey } from "../cache/key.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
-import { sliceKey } from "../cache/slice.ts";
+import { identityOf, sliceKey } from "../cache/slice.ts";
 import { PARTIAL, SHAREABLE, type StoredResponse } from "../cache/stored.ts";
 import { variantKeyOf } from "../cache/vary.ts";
+import type { StoreVerdict } from "../cache/verdict.ts";
+import { LENGTH_UNKNOWN } from "../core/body.ts";
 import { type Failure, type FailureCode, fail } from "../core/failure.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused } from "./cache-counters.ts";
@@ -66,25 +70,47 @@ export function settle(fetch: Fetch, late?: Planned): void {
 
 /** A slice goes to all who wait for it; what cannot be had in slices is asked for as a whole. */
 function settleSlice(fetch: Fetch, order: SliceOrder): void {
-  const { exchange: inner } = fetch;
-  const { fetches } = inner.plan.services;
   const kept = judgeSlice(fetch, order);
-  const isKept = kept?.verdict.isStorable === true && !isRare(fetch);
-  if (kept !== undefined && isKept) {
+  if (kept === undefined) notSliced(fetch, order);
+  else if (!kept.verdict.isStorable || isRare(fetch)) refuseSlice(fetch, kept.verdict);
+  else {
+    if (isOther(fetch, kept)) purgeAll(fetch);
     share(fetch, kept);
-    return;
   }
-  const isOutside = inner.status !== PARTIAL_CONTENT && order.number > 0;
-  if (kept?.verdict.isStorable === false) {
-    countRefused(inner, kept.verdict.rule);
-    if (isTelling(fetch, kept.verdict.rule)) fetches.noteUnshared(fetch.order.key, clock.nowMs);
-  }
-  const key = fetch.order.key.slice(0, fetch.order.key.lastIndexOf("\n#"));
-  if (kept === undefined && !isOutside) fetches.noteUnsliced(key, clock.nowMs);
+}
+
+/** Neither the slice nor the whole; or there is none so far behind, which each client hears from the endpoint. */
+function notSliced(fetch: Fetch, { number }: SliceOrder): void {
+  const { exchange: inner, order } = fetch;
+  const isOutside = inner.status !== PARTIAL_CONTENT && number > 0;
+  const key = order.key.slice(0, order.key.lastIndexOf("\n#"));
+  if (!isOutside) inner.plan.services.fetches.noteUnsliced(key, clock.nowMs);
   for (const waiter of drop(fetch)) {
-    if (kept === undefined && !isOutside) requeue(waiter);
-    else alone(waiter);
+    if (isOutside) alone(waiter);
+    else requeue(waiter);
   }
+}
+
+/** It is not for the store, so that nobody can be sent the next ones. */
+function refuseSlice(fetch: Fetch, { isStorable, rule }: StoreVerdict): void {
+  const { exchange: inner, order } = fetch;
+  countRefused(inner, isStorable ? "min_uses" : rule);
+  if (!isStorable && isTelling(fetch, rule)) {
+    inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  }
+  for (const waiter of drop(fetch)) alone(waiter);
+}
+
+/** The slice in whose place it comes was of another representation: so are the others that are stored. */
+function isOther({ exchange: inner, order: { stale } }: Fetch, { fields, slice }: Kept): boolean {
+  if (stale === undefined) return false;
+  const nowMs = inner.plan.services.epochMs + clock.nowMs;
+  const identity = identityOf(fields, slice?.completeLength ?? LENGTH_UNKNOWN, nowMs);
+  return identity !== identityOf(stale.fields, stale.facts.completeLength, nowMs);
+}
+
+function purgeAll({ store, order }: Fetch): void {
+  store.board.purge({ kind: "url", url: urlOfKey(order.primary) }, false);
 }
 
 /** The answer is for nobody. out  who waited for it */

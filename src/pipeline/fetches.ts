@@ -3,12 +3,14 @@
  *
  * why    requests for one cold object become one request to the endpoint; but those for something that turned out to be
  *        private must not queue behind each other ever again
- * bound  the fetches under way are as many as their waiters and refreshes; at most MAX_UNSHARED keys are remembered, each
- *        for UNSHARED_MS, and the uses of MAX_COUNTED
+ * bound  the fetches under way are as many as their waiters and refreshes; at most MAX_UNSHARED keys of each kind are
+ *        remembered, for UNSHARED_MS and UNSLICED_MS, and the uses of MAX_COUNTED
  */
 /** So long nobody waits for others on a key whose answer could not be shared. */
 const UNSHARED_MS = 10_000;
 const MAX_UNSHARED = 10_000;
+/** So long a body is not asked for in slices that could not be put together: each try may cost a client its answer. */
+const UNSLICED_MS = 60_000;
 /** Keys whose uses are counted; whoever has not been asked for longest is forgotten. */
 const MAX_COUNTED = 20_000;
 
@@ -90,7 +92,7 @@ export class Fetches<F extends Joinable> {
   /** It cannot be had in slices: for a while it is asked for as a whole. */
   noteUnsliced(key: string, nowMs: number): void {
     this.#unsliced.delete(key);
-    this.#unsliced.set(key, nowMs + UNSHARED_MS);
+    this.#unsliced.set(key, nowMs + UNSLICED_MS);
     forgetOldest(this.#unsliced, MAX_UNSHARED);
   }
 

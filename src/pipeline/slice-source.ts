@@ -3,17 +3,18 @@
  *
  * why    a range in the middle of something huge costs the slices it touches; clients at different places, and slow ones,
  *        share what is stored and what is on its way
- * rule   all slices are of the representation that the head told of. One that is not: the client's answer is cut, which it
- *        sees, and what is stored of the URL is purged
+ * rule   all slices are of the representation that the head told of. One that is not is the end of what is stored of the URL;
+ *        when the endpoint sends no other, the client's answer is cut, which it sees
  * bound  one slice is read, and at most one is fetched ahead, where the client wants it
  */
 import { urlOfKey } from "../cache/key.ts";
 import { storedPartOf } from "../cache/partial.ts";
 import { judgeReuse } from "../cache/reuse.ts";
 import { identityOf, lengthBySlice, sliceKey } from "../cache/slice.ts";
-import type { CacheStore } from "../cache/store.ts";
+import type { CacheStore, Cold } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import type { ReuseVerdict } from "../cache/verdict.ts";
+import { defectText } from "../core/failure.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { CacheNote } from "./cache-note.ts";
 import { isAuthorized } from "./cache-rules.ts";
@@ -203,14 +204,13 @@ export class SliceSource implements BodySource {
 
   /** From the store, or fetched. */
   async #acquire(number: number): Promise<OpenSlice> {
-    const { store, key, exchange } = this.#of;
-    const found = store.find(sliceKey(key, number), wallOf(exchange));
+    const { store, key } = this.#of;
+    const found = this.#find(sliceKey(key, number));
     const stored = found !== undefined && "isCold" in found ? await store.read(found) : found;
     readClock();
     if (stored === undefined || !this.#isSlice(stored, number)) return await this.#fetch(number, undefined);
     const { use } = this.#judge(stored);
-    if (use === "miss") return await this.#fetch(number, undefined);
-    this.#check(stored);
+    if (use === "miss" || !this.#isSame(stored)) return await this.#fetch(number, undefined);
     if (use === "validate") return await this.#fetch(number, stored);
     return (await this.#openStored(stored, number)) ?? (await this.#fetch(number, undefined));
   }
@@ -231,13 +231,23 @@ export class SliceSource implements BodySource {
     return lengthBySlice(storedPartOf(stored), { number, sliceBytes: this.#of.sliceBytes }) !== undefined;
   }
 
-  /** throws  when it is of another representation; nothing of the URL is used from then on */
-  #check({ fields, facts }: StoredResponse): void {
+  /** A store that breaks is one that has nothing. */
+  #find(key: string): StoredResponse | Cold | undefined {
+    const { store, exchange } = this.#of;
+    try {
+      return store.find(key, wallOf(exchange));
+    } catch (defect) {
+      exchange.plan.services.report(defectText(defect));
+      return undefined;
+    }
+  }
+
+  /** One of another representation: nothing that is stored of the URL is used from now on. */
+  #isSame({ fields, facts }: StoredResponse): boolean {
     const { store, primary, identity, exchange } = this.#of;
-    if (identityOf(fields, facts.completeLength, wallOf(exchange)) === identity) return;
+    if (identityOf(fields, facts.completeLength, wallOf(exchange)) === identity) return true;
     store.board.purge({ kind: "url", url: urlOfKey(primary) }, false);
-    exchange.plan.services.fetches.noteUnsliced(this.#of.key, clock.nowMs);
-    throw new Error("the body changed while it was sent");
+    return false;
   }
 
   async #openStored(stored: StoredResponse, number: number): Promise<OpenSlice | undefined> {
@@ -291,7 +301,10 @@ export class SliceSource implements BodySource {
     const why = inner.failure?.code ?? `status ${inner.status}`;
     const stored = fill?.stored ?? fresh ?? this.#spareFor(inner, stale);
     if (stored === undefined || !this.#isHere(stored, number)) throw new Error(`slice ${number}: ${why}`);
-    this.#check(stored);
+    if (!this.#isSame(stored)) {
+      inner.plan.services.fetches.noteUnsliced(this.#of.key, clock.nowMs);
+      throw new Error("the body changed while it was sent");
+    }
     if (fill?.body !== undefined) return this.#follow(number, fill.body);
     return this.#openStored(stored, number).then((slice) => {
       if (slice === undefined) throw new Error(`slice ${number} is gone`);
