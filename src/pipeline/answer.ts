@@ -11,13 +11,13 @@ import { fieldIdOf } from "../core/field-names.ts";
 import { fieldsOfLines } from "../core/fields.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { applyEdits, type CompiledEdits } from "../route/edits.ts";
-import { invalidate } from "./cache-purge.ts";
 import { compressAnswer } from "./compress.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { grpcAnswer, isGrpc } from "./grpc.ts";
 import { grpcWebType } from "./grpc-web.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { LocalAnswer, Planned, Site } from "./plan.ts";
+import { settleUnsafe } from "./post-fill.ts";
 
 const ACCEPT = fieldIdOf("accept");
 const DATE = fieldIdOf("date");
@@ -52,7 +52,7 @@ export function answer(exchange: Planned): NextOf<"answer"> {
 function answerFromUpstream(exchange: Planned): NextOf<"answer"> {
   const { plan, status, downstream } = exchange;
   const { cache } = plan.services;
-  if (cache !== undefined) invalidate(exchange, cache);
+  if (cache !== undefined) settleUnsafe(exchange, cache);
   plan.cache?.dry?.judge();
   plan.web?.answer(exchange);
   const edits = plan.route?.responseEdits;

@@ -6,8 +6,10 @@
 import { type CacheOutcome, cacheStatusLine, type Forwarded, hitStatusLine } from "../cache/cache-status.ts";
 import { NO_REQUEST_DIRECTIVES, type RequestDirectives } from "../cache/directives.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
+import type { CacheStore } from "../cache/store.ts";
 import { ageOf, type KeptAnswers, type StoredResponse } from "../cache/stored.ts";
 import { newMemo } from "../core/answer-memo.ts";
+import type { Fields } from "../core/fields.ts";
 import type { CacheResult } from "../observe/metrics.table.ts";
 
 /** A dry run of the cache: `cache-dry.ts` fulfils it. */
@@ -16,6 +18,16 @@ export interface DryWatch {
   judge(): void;
   /** The body that follows comes by it. */
   follow(): void;
+}
+
+/** What has to be known of a POST, as its client sent it, to keep its answer: `post-fill.ts` fulfils it. */
+export interface AskedPost {
+  readonly store: CacheStore;
+  /** Key that a GET of the same URL would have. */
+  readonly primary: string;
+  readonly asked: Fields;
+  /** The board's clock when it began. */
+  readonly mark: number;
 }
 
 export class CacheNote {
@@ -34,6 +46,8 @@ export class CacheNote {
   mayServeOnError = false;
   /** Times that it waited for somebody else's fetch in vain. */
   rounds = 0;
+  /** A POST, whose answer may be worth keeping. */
+  post: AskedPost | undefined;
   /** Watches the answer in a dry run. */
   dry: DryWatch | undefined;
   /** Field lines for the answer: Age and Cache-Status. */
@@ -113,6 +127,12 @@ export class CacheNote {
     const { initialAgeMs } = stored.facts;
     this.lines = initialAgeMs >= 1000 ? ageLine(stored, nowMs) : "";
     this.#tell({ forwarded: this.#forwarded, ttlSec: leftSec(stored, nowMs), isStored: true, isCollapsed });
+  }
+
+  /** The endpoint's answer to a POST, which is stored for those who GET the same. */
+  storesPost(stored: StoredResponse, nowMs: number): void {
+    this.lines = "";
+    this.#tell({ forwarded: "method", ttlSec: leftSec(stored, nowMs), isStored: true });
   }
 
   /** The endpoint's answer, for this client alone. */

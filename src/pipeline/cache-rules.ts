@@ -40,10 +40,16 @@ const NOT_OURS = fieldMask("if-match", "if-unmodified-since", "expect");
 const AUTHORIZATION = fieldIdOf("authorization");
 
 /** out  why the cache is not asked, or undefined */
-export function bypassOf(exchange: Planned, { policy }: CacheRules): RuleCode | undefined {
-  const { method, requestFields: fields } = exchange;
+export function bypassOf(exchange: Planned, rules: CacheRules): RuleCode | undefined {
+  const { method } = exchange;
   if (method !== "GET" && method !== "HEAD") return "bypass_method";
   if (exchange.requestBodyKind !== BODY_NONE && exchange.requestBodyLength !== 0) return "bypass_body";
+  return unfitOf(exchange, rules);
+}
+
+/** Method and body aside, is there anything about the request that its answer may depend on beside the key? */
+export function unfitOf(exchange: Planned, { policy }: CacheRules): RuleCode | undefined {
+  const { requestFields: fields } = exchange;
   if (exchange.upgrade !== "") return "bypass_upgrade";
   if ((fields.high & STEERING.high) !== 0) return "bypass_steering";
   if ((fields.low & NOT_OURS.low) !== 0) return "bypass_precondition";

@@ -25,7 +25,7 @@ import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
 import { authorityOf } from "./cache-rules.ts";
-import type { Fetch, Fill } from "./fetch.ts";
+import type { Fetch, FetchOrder, Fill } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
 import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
 import type { SliceOrder } from "./part-order.ts";
@@ -51,14 +51,19 @@ export interface Kept {
   readonly slice: Part | undefined;
 }
 
+/** Whose answer it is: a fetch's, or that of an exchange which went past the cache. */
+export type FillSource = Pick<Fetch, "exchange" | "store" | "asked" | "directives" | "mark"> & {
+  readonly order: Pick<FetchOrder, "primary" | "part">;
+};
+
 const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
 
 /** May the answer be stored, and how? */
-export function judge(fetch: Fetch, around?: Around): Kept {
-  const { exchange: inner } = fetch;
+export function judge(source: FillSource, around?: Around): Kept {
+  const { exchange: inner } = source;
   const fields = around?.fields ?? inner.responseFields;
   const status = around === undefined ? inner.status : OK;
-  const verdict = judgeFields(fetch, status, fields, around?.length ?? declaredBytesOf(inner));
+  const verdict = judgeFields(source, status, fields, around?.length ?? declaredBytesOf(inner));
   const varies = varyNames(fields, rulesOf(inner).policy.vary);
   return { verdict, fields, varies: varies === "*" ? [] : varies, around, slice: undefined };
 }
@@ -86,8 +91,13 @@ export function declaredBytesOf(inner: Planned): number {
   return inner.responseBodyKind === BODY_LENGTH ? inner.responseBodyLength : LENGTH_UNKNOWN;
 }
 
-function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes: number): StoreVerdict {
-  const { exchange: inner, asked } = fetch;
+function judgeFields(
+  source: FillSource,
+  status: number,
+  fields: Fields,
+  declaredBytes: number,
+): StoreVerdict {
+  const { exchange: inner, asked } = source;
   const { policy } = rulesOf(inner);
   const { epochMs, chance } = inner.plan.services;
   const verdict = judgeResponse(
@@ -97,7 +107,7 @@ function judgeFields(fetch: Fetch, status: number, fields: Fields, declaredBytes
       path: mostTelling(inner, fields),
       hasBody: false,
       fields: asked,
-      directives: fetch.directives,
+      directives: source.directives,
     },
     {
       status,
@@ -134,11 +144,11 @@ function askedPath({ rawTarget, isTargetAbsolute }: Planned): string {
 const ORIGIN = /^[^:/?#]+:\/\/[^/?#]*/;
 
 /** Begins to store: what is whole already is put at once. */
-export function fillOf(fetch: Fetch, { verdict, fields, varies, around, slice }: Kept): Fill {
-  const { exchange: inner, order, asked } = fetch;
+export function fillOf(source: FillSource, { verdict, fields, varies, around, slice }: Kept): Fill {
+  const { exchange: inner, order, asked } = source;
   const lines = linesOf(inner, fields, verdict.dropped);
-  const facts = { ...factsOf(fetch, verdict, around === undefined ? inner.status : OK), ...placeOf(slice) };
-  const index = varies.length > 0 ? putIndex(fetch, facts, varies) : NO_VARIANTS;
+  const facts = { ...factsOf(source, verdict, around === undefined ? inner.status : OK), ...placeOf(slice) };
+  const index = varies.length > 0 ? putIndex(source, facts, varies) : NO_VARIANTS;
   const variant = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
   const key =
     order.part?.kind === "slice" && slice !== undefined ? sliceKey(variant, order.part.number) : variant;
@@ -155,10 +165,10 @@ export function fillOf(fetch: Fetch, { verdict, fields, varies, around, slice }:
   };
   const own = ownOf(inner, stored, fields, verdict.dropped);
   if (whole !== undefined) {
-    keepWhole(keeperOf(fetch, { ...stored, body: undefined }), whole);
+    keepWhole(keeperOf(source, { ...stored, body: undefined }), whole);
     return { stored, own, index, body: undefined, after: undefined };
   }
-  const body = new GrowingBody(keeperOf(fetch, stored), inner.plan.services.budget, declared);
+  const body = new GrowingBody(keeperOf(source, stored), inner.plan.services.budget, declared);
   body.onRoom = () => inner.upstream?.resumeResponse();
   if (around !== undefined) body.take(around.before);
   takeFirst(inner, body);
@@ -224,8 +234,8 @@ function missingDate(inner: Planned, fields: Fields): string {
   return `Date: ${httpDate(inner.plan.services.epochMs + clock.nowMs)}\r\n`;
 }
 
-function factsOf(fetch: Fetch, verdict: StoreVerdict, status: number): StoredFacts {
-  const { exchange: inner, order, store } = fetch;
+function factsOf(source: FillSource, verdict: StoreVerdict, status: number): StoredFacts {
+  const { exchange: inner, order, store } = source;
   const { epochMs } = inner.plan.services;
   const url = urlOfKey(order.primary);
   return {
@@ -238,7 +248,7 @@ function factsOf(fetch: Fetch, verdict: StoreVerdict, status: number): StoredFac
     staleIfErrorMs: verdict.staleIfErrorMs,
     keepMs: rulesOf(inner).policy.keepMs,
     flags: verdict.flags,
-    mark: fetch.mark,
+    mark: source.mark,
     purgeSlots: store.board.slotsOf({
       url,
       host: hostOfUrl(url),
@@ -252,8 +262,8 @@ function factsOf(fetch: Fetch, verdict: StoreVerdict, status: number): StoredFac
 }
 
 /** At the URL's own key stands which request fields tell its variants apart. */
-function putIndex(fetch: Fetch, facts: StoredFacts, names: readonly string[]): VaryIndex {
-  const { store, order, asked, exchange } = fetch;
+function putIndex(source: FillSource, facts: StoredFacts, names: readonly string[]): VaryIndex {
+  const { store, order, asked, exchange } = source;
   const there = store.peek(order.primary);
   const isIndex = there !== undefined && !("isCold" in there) && (there.facts.flags & VARY_INDEX) !== 0;
   const previous = isIndex ? readIndex((there as StoredResponse).fields) : undefined;
@@ -274,15 +284,15 @@ const NO_VARIANTS: VaryIndex = { names: [], languages: new Map() };
 /** An index costs little, and is of use as long as any variant. */
 const INDEX_KEEP_MS = 24 * 3600 * 1000;
 
-function put(fetch: Fetch, came: StoredResponse, file = came.file): void {
-  const { exchange } = fetch;
+function put(source: FillSource, came: StoredResponse, file = came.file): void {
+  const { exchange } = source;
   const bodyLength = file?.length ?? came.bodyLength;
-  const stored = isLoosePart(fetch, came) ? placePart(fetch, { ...came, bodyLength }) : came;
-  if (stored !== undefined) keep(fetch, stored, file);
+  const stored = isLoosePart(source, came) ? placePart(source, { ...came, bodyLength }) : came;
+  if (stored !== undefined) keep(source, stored, file);
   else countRefused(exchange, "part_unknown");
 }
 
-function keep({ store, exchange }: Fetch, stored: StoredResponse, file = stored.file): void {
+function keep({ store, exchange }: FillSource, stored: StoredResponse, file = stored.file): void {
   const { key, facts, reason, fields, body } = stored;
   let isTaken = false;
   try {
@@ -295,12 +305,12 @@ function keep({ store, exchange }: Fetch, stored: StoredResponse, file = stored.
 }
 
 /** A part that is no slice. */
-const isLoosePart = ({ order }: Fetch, { facts }: StoredResponse) =>
+const isLoosePart = ({ order }: FillSource, { facts }: StoredResponse) =>
   (facts.flags & PARTIAL) !== 0 && order.part?.kind !== "slice";
 
-function placePart(fetch: Fetch, came: StoredResponse): StoredResponse | undefined {
-  const { epochMs } = fetch.exchange.plan.services;
-  return placed(fetch.store, came, roomOf(fetch, came), epochMs + clock.nowMs);
+function placePart(source: FillSource, came: StoredResponse): StoredResponse | undefined {
+  const { epochMs } = source.exchange.plan.services;
+  return placed(source.store, came, roomOf(source, came), epochMs + clock.nowMs);
 }
 
 function isAnnouncedWhole({ fields, bodyLength }: StoredResponse): boolean {
@@ -309,13 +319,13 @@ function isAnnouncedWhole({ fields, bodyLength }: StoredResponse): boolean {
 }
 
 /** For the body of a record. */
-function roomOf({ store }: Fetch, { fields, key }: StoredResponse): number {
+function roomOf({ store }: FillSource, { fields, key }: StoredResponse): number {
   return store.smallBytes - linesBuffer(fields).length - key.length - RECORD_ROOM;
 }
 
 /** A part that is too large to be kept as one; what makes the whole is none. */
-export function isLargePart(fetch: Fetch): boolean {
-  const { exchange: inner, store } = fetch;
+export function isLargePart(source: FillSource): boolean {
+  const { exchange: inner, store } = source;
   const part = announcedPart(inner.responseFields, declaredBytesOf(inner));
   return part !== undefined && !isWholePart(part) && part.length > store.smallBytes - RECORD_ROOM;
 }
@@ -323,22 +333,22 @@ export function isLargePart(fetch: Fetch): boolean {
 const linesBuffer = (fields: Fields) =>
   fields.bytes.subarray(fields.base + fields.start, fields.base + fields.end);
 
-function keeperOf(fetch: Fetch, stored: StoredResponse): Keeper {
-  const { store, exchange, order } = fetch;
+function keeperOf(source: FillSource, stored: StoredResponse): Keeper {
+  const { store, exchange, order } = source;
   const { maxBytes, minBytes } = rulesOf(exchange).policy;
   return {
-    smallBytes: roomOf(fetch, stored),
+    smallBytes: roomOf(source, stored),
     maxBytes:
-      isLoosePart(fetch, stored) && !isAnnouncedWhole(stored)
-        ? roomOf(fetch, stored)
+      isLoosePart(source, stored) && !isAnnouncedWhole(stored)
+        ? roomOf(source, stored)
         : Math.min(maxBytes, store.largestBodyBytes),
     write: (bytes) => store.write(bytes),
     open: (ref) => store.open(ref),
     keepSmall: (body) => {
       if (body.length < minBytes && order.part?.kind !== "slice") countRefused(exchange, "size");
-      else put(fetch, { ...stored, body, bodyLength: body.length });
+      else put(source, { ...stored, body, bodyLength: body.length });
     },
-    keepFile: (file) => put(fetch, stored, file),
+    keepFile: (file) => put(source, stored, file),
     forget: (why) =>
       countRefused(exchange, why === "cut" ? "incomplete" : why === "room" ? "no_room" : "size"),
   };

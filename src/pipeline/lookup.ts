@@ -28,6 +28,7 @@ import { MAX_ROUNDS, requeue, serveShared, settle } from "./fetch-answer.ts";
 import type { PartOrder, SliceOrder } from "./part-order.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
+import { askedPost } from "./post-fill.ts";
 import { later, serveStored, wallOf } from "./serve-stored.ts";
 import { answerSliced } from "./sliced-answer.ts";
 import { isLacking } from "./stored-answer.ts";
@@ -71,6 +72,7 @@ export function lookup(exchange: Planned): Next {
     const bypass = bypassOf(exchange, rules);
     if (bypass !== undefined) {
       note.bypass(bypass);
+      note.post = askedPost(exchange, store, rules);
       return "choose";
     }
     note.key = keyOf(exchange, rules);

@@ -19,7 +19,6 @@ export const NOT_OURS: Readonly<Record<string, string>> = {
   "age-parse-dup-0-twoline":        FIRST_AGE,
   "age-parse-dup-old":              FIRST_AGE,
   "conditional-lm-fresh-no-lm":     "without Last-Modified the Date is compared, and it is later here (RFC 9111 §4.3.2)",
-  "method-POST":                    "answers to requests with a body are not stored: safe by default (RFC 9110 §9.3.3 allows it)",
   "other-set-cookie":               "an answer with Set-Cookie is for all only where the route says so: safe by default",
   "cdn-max-age-case-insensitive":   "keys of a dictionary are lower case: another one is ignored (RFC 9651 §3.1.2)",
 };

@@ -6,7 +6,8 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { eventually } from "../support/eventually.ts";
-import { type OriginRequest, response } from "../support/origin.ts";
+import { type OriginConnection, type OriginRequest, response } from "../support/origin.ts";
+import { RawClient } from "../support/raw-client.ts";
 import { startWeir, type Weir } from "../support/weir.ts";
 import { ask, get } from "./ask.ts";
 import { CountingOrigin, cachedTo, FRESH, targetOf } from "./cached.ts";
@@ -15,7 +16,7 @@ let origin: CountingOrigin;
 let weir: Weir;
 let count = 0;
 
-type Answer = (request: OriginRequest, times: number) => string;
+type Answer = (request: OriginRequest, times: number, connection: OriginConnection) => string | undefined;
 /** Answers by path; `times` counts from 1. */
 const ANSWERS = new Map<string, Answer>();
 
@@ -26,9 +27,11 @@ function pathFor(answer: Answer): string {
 }
 
 beforeAll(async () => {
-  origin = await CountingOrigin.start((request) => {
+  origin = await CountingOrigin.start((request, connection) => {
     const target = targetOf(request).split("?")[0] ?? "";
-    return ANSWERS.get(target)?.(request, origin.count(target)) ?? response("none", [], "404 Not Found");
+    const answer = ANSWERS.get(target);
+    if (answer === undefined) return response("none", [], "404 Not Found");
+    return answer(request, origin.count(target), connection);
   });
   weir = await startWeir(cachedTo(origin.address));
 });
@@ -198,6 +201,63 @@ for (const [name, host, isGone] of [
   });
 }
 
+// biome-ignore format: a table is read by columns
+const POSTS: readonly (readonly [title: string, fields: (path: string) => readonly string[], request: readonly string[], isKept: boolean])[] = [
+  ["with its own URL and a lifetime",       (path) => [FRESH, `Content-Location: ${path}`], [], true],
+  ["with its own URL, told in full",        (path) => [FRESH, `Content-Location: http://a.test${path}`], [], true],
+  ["with its own URL and Expires",          (path) => [`Date: ${ago(0)}`, `Expires: ${ago(-60)}`, `Content-Location: ${path}`], [], true],
+  ["with the URL of something else",        () => [FRESH, "Content-Location: /other"], [], false],
+  ["with its own URL on another host",      (path) => [FRESH, `Content-Location: http://b.test${path}`], [], false],
+  ["without Content-Location",              () => [FRESH], [], false],
+  ["without a lifetime",                    (path) => [`Last-Modified: ${ago(9999)}`, `Content-Location: ${path}`], [], false],
+  ["that is private",                       (path) => ["Cache-Control: private, max-age=60", `Content-Location: ${path}`], [], false],
+  ["that sets a cookie",                    (path) => [FRESH, "Set-Cookie: a=b", `Content-Location: ${path}`], [], false],
+  ["to a request with Authorization",       (path) => [FRESH, `Content-Location: ${path}`], ["Authorization: x"], false],
+  ["to a request that says no-store",       (path) => [FRESH, `Content-Location: ${path}`], ["Cache-Control: no-store"], false],
+  ["to a request that names another method", (path) => [FRESH, `Content-Location: ${path}`], ["X-HTTP-Method-Override: PATCH"], false],
+];
+
+for (const [title, fields, lines, isKept] of POSTS) {
+  test(`an answer to POST ${title} is ${isKept ? "kept" : "not kept"} for GET (RFC 9110 §9.3.3)`, async () => {
+    const path = pathFor((_request, times) => response(`${times}`, times === 2 ? fields(path) : [FRESH]));
+    await of(path); // what was there before is gone in any case
+    const answer = await ask(
+      weir.port(),
+      post(path).replace("\r\n\r\n", `\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`),
+    );
+    expect(answer.body).toBe("2");
+    expect((await of(path)).body).toBe(isKept ? "2" : "3");
+  });
+}
+
+test("an answer to POST is kept as the variant that its request asked for (RFC 9111 §4.1)", async () => {
+  const path = pathFor((request, times) =>
+    response(`${request.field("accept-language")} ${times}`, [
+      FRESH,
+      `Content-Location: ${path}`,
+      "Vary: Accept-Language",
+    ]),
+  );
+  await ask(weir.port(), post(path).replace("\r\n\r\n", "\r\nAccept-Language: de\r\n\r\n"));
+  expect((await of(path, "Accept-Language: de")).body).toBe("de 1");
+  expect((await of(path, "Accept-Language: en")).body).toBe("en 2");
+});
+
+test("an answer to POST from before another change of the same is not kept", async () => {
+  const held: OriginConnection[] = [];
+  const path: string = pathFor((_request, times, connection) => {
+    if (times !== 1) return response(`${times}`, [FRESH]);
+    held.push(connection);
+    return undefined;
+  });
+  const first = ask(weir.port(), post(path));
+  await eventually(() => held.length > 0, 5000, "the first POST to arrive");
+  await ask(weir.port(), post(path));
+  held[0]?.write(response("old", [FRESH, `Content-Location: ${path}`]));
+  expect((await first).body).toBe("old");
+  expect((await of(path)).body).toBe("3");
+});
+
 test("a cache group that an unsafe answer names ends with all its members (RFC 9875)", async () => {
   const members = [
     pathFor(numbered(FRESH, 'Cache-Groups: "scripts"')),
@@ -216,8 +276,16 @@ test("interim responses of a fetch reach the client that it is for, and are not 
     const early = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
     return `${early}${response(`${times}`, [FRESH])}`;
   });
-  expect((await of(path)).body).toBe("1");
-  expect((await of(path)).body).toBe("1");
+  for (const isFirst of [true, false]) {
+    const client = await RawClient.connect(weir.port());
+    await client.send(get(path));
+    const answer = await client.response("GET");
+    expect([answer.status, answer.field("link")]).toEqual(
+      isFirst ? [103, "</a.css>; rel=preload"] : [200, undefined],
+    );
+    expect(isFirst ? (await client.response("GET")).body : answer.body).toBe("1");
+    client.close();
+  }
 });
 
 test("an endpoint is told that Surrogate-Control is heeded, by us and not by what the client says of itself", async () => {

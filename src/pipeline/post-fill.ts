@@ -1,0 +1,75 @@
+/**
+ * Post fill: the answer to a POST, kept for those who GET the same URL, where the endpoint says that it is what they would
+ * get: it states a lifetime, and a Content-Location that is the URL of the request.
+ *
+ * rule   what the POST itself may have changed goes out first, in all workers: its own answer is what is new
+ * rule   what was purged while the endpoint worked on it is not stored: the answer may be from before
+ * bound  answers that are whole with their head, as those are that confirm a change
+ * spec   RFC 9110 §9.3.3, RFC 9111 §3
+ */
+import { requestDirectives } from "../cache/directives.ts";
+import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
+import type { CacheStore } from "../cache/store.ts";
+import type { StoreVerdict } from "../cache/verdict.ts";
+import type { AskedPost, CacheNote } from "./cache-note.ts";
+import { invalidate } from "./cache-purge.ts";
+import { keyOf, unfitOf } from "./cache-rules.ts";
+import { type FillSource, fillOf, judge, type Kept } from "./fill.ts";
+import type { CacheRules, Planned, Route } from "./plan.ts";
+import { wallOf } from "./serve-stored.ts";
+
+const LOCATION_NAME = "content-location";
+const OK = 200;
+
+/** Phase lookup: what will be needed if the answer is worth keeping. out  undefined = it will not be kept */
+export function askedPost(exchange: Planned, store: CacheStore, rules: CacheRules): AskedPost | undefined {
+  const { method, rawTarget, requestFields } = exchange;
+  const { isDry, minUses } = rules.policy;
+  if (method !== "POST" || isDry || minUses > 1 || unfitOf(exchange, rules) !== undefined) return undefined;
+  // an endpoint must not see a mark that is not in the key, and this request is sent as it is
+  if (rawTarget.endsWith("?")) return undefined;
+  return { store, primary: keyOf(exchange, rules), asked: requestFields.copy(), mark: store.board.clock };
+}
+
+/** Phase answer: the endpoint's head is here, as it came. What the request may have changed is out when this returns. */
+export function settleUnsafe(exchange: Planned, store: CacheStore): void {
+  const { cache: note } = exchange.plan;
+  const { post } = note ?? {};
+  if (note === undefined || post === undefined || post.store !== store) {
+    invalidate(exchange, store);
+    return;
+  }
+  const source = sourceOf(exchange, post);
+  const kept = isCandidate(exchange) ? judge(source) : undefined;
+  const isWorthIt = kept?.verdict.isStorable === true && isCurrent(source, kept.verdict);
+  invalidate(exchange, store);
+  if (isWorthIt) keep({ ...source, mark: store.board.clock }, kept, note);
+}
+
+/** Cheap, and true of next to none. */
+function isCandidate({ status, plan, responseFields }: Planned): boolean {
+  return (
+    status === OK && plan.isEnd && plan.web === undefined && responseFields.find(LOCATION_NAME) !== undefined
+  );
+}
+
+function sourceOf(exchange: Planned, { store, primary, asked, mark }: AskedPost): FillSource {
+  const { heedsClient } = ((exchange.plan.route as Route).cache as CacheRules).policy;
+  const directives = requestDirectives(asked, heedsClient);
+  return { exchange, store, asked, directives, mark, order: { primary } };
+}
+
+/** Nothing of it was purged since the request came. */
+function isCurrent({ store, mark, order }: FillSource, { tags, groups }: StoreVerdict): boolean {
+  const { board } = store;
+  if (board.clock === mark) return true;
+  const { primary } = order;
+  const url = urlOfKey(primary);
+  const purgeSlots = board.slotsOf({ url, host: hostOfUrl(url), tags, origin: originOfKey(primary), groups });
+  return board.stateOf({ mark, purgeSlots }, url) === "alive";
+}
+
+function keep(source: FillSource, kept: Kept, note: CacheNote): void {
+  const { stored } = fillOf(source, kept);
+  note.storesPost(stored, wallOf(source.exchange));
+}
