@@ -3,6 +3,7 @@ import { type Asking, CacheStage, NOTHING_LEFT, type StagedClient } from "../../
 import { eventually } from "../../tests/support/eventually.ts";
 import { fakeTls } from "../../tests/support/fake-exchange.ts";
 import { CACHE } from "../observe/metrics.table.ts";
+import { MAX_UNATTENDED } from "./fetches.ts";
 
 const AT = CACHE.at;
 const FRESH = "Cache-Control: max-age=60";
@@ -155,6 +156,54 @@ test("when all have left and the answer is for one alone, the endpoint is let go
   stage.at(0).answer(200, ["Cache-Control: private"]);
   expect(stage.at(0).isCancelled).toBe(true);
   expect(stage.leftovers()).toEqual(NOTHING_LEFT);
+});
+
+test("clients that ask and leave at once keep no more than so many requests to endpoints going", () => {
+  const stage = new CacheStage();
+  const leave = (name: string) => stage.ask({ target: `/${name}` }).leave();
+  for (let number = 0; number < MAX_UNATTENDED + 50; number++) leave(`x${number}`);
+  const going = stage.asked.filter(({ isCancelled }) => !isCancelled);
+  expect([stage.asked.length, going.length]).toEqual([MAX_UNATTENDED + 50, MAX_UNATTENDED]);
+  leave("late");
+  expect(stage.at(MAX_UNATTENDED + 50).isCancelled).toBe(true);
+  // a client that comes for one of them makes room, and so does an answer
+  const back = stage.ask({ target: "/x0" });
+  leave("one");
+  for (const asked of [stage.at(0), stage.at(1)]) asked.answer(200, [FRESH], "page");
+  leave("two");
+  leave("three");
+  expect(stage.asked.slice(-3).map(({ isCancelled }) => isCancelled)).toEqual([false, false, true]);
+  for (const asked of stage.asked)
+    if (!asked.isCancelled && !asked.exchange.isOver) asked.fail("upstream_cut");
+  expect([back.text, stage.leftovers()]).toEqual(["page", NOTHING_LEFT]);
+  for (let number = 0; number < MAX_UNATTENDED; number++) leave(`y${number}`);
+  expect(stage.asked.slice(-MAX_UNATTENDED).every(({ isCancelled }) => !isCancelled)).toBe(true);
+});
+
+test("bodies that nobody reads any more, and refreshes, are among those", () => {
+  const stage = new CacheStage();
+  stage.ask({ target: "/old" });
+  stage.at(0).answer(200, ["Cache-Control: max-age=10, stale-while-revalidate=60", "Age: 20"], "old");
+  for (let number = 0; number < MAX_UNATTENDED; number++) {
+    const client = stage.ask({ target: `/x${number}` });
+    const asked = stage.at(number + 1);
+    asked.answer(200, [FRESH]);
+    asked.send("one ");
+    client.leave();
+    asked.send("two");
+    expect(asked.isCancelled).toBe(false);
+  }
+  expect(stage.ask({ target: "/old" }).text).toBe("old");
+  expect(stage.asked.length).toBe(MAX_UNATTENDED + 1);
+  stage.at(1).end();
+  expect(stage.ask({ target: "/old" }).text).toBe("old");
+  expect(stage.asked.length).toBe(MAX_UNATTENDED + 2);
+  const client = stage.ask({ target: "/last" });
+  const last = stage.at(MAX_UNATTENDED + 2);
+  last.answer(200, [FRESH]);
+  client.leave();
+  last.send("nobody reads this");
+  expect(last.isCancelled).toBe(true);
 });
 
 test("when the last reader of what is not kept leaves, the endpoint is let go with its next bytes", () => {

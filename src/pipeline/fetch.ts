@@ -105,6 +105,7 @@ export class Fetch implements Downstream {
   readonly localIp: string;
   readonly memo: ClientMemo;
   #patience: Alarm | undefined;
+  #isUnattended = false;
 
   /** Takes over what `client` asks for; it still has to be added. */
   constructor(client: Planned, order: FetchOrder, store: CacheStore, directives: RequestDirectives) {
@@ -129,6 +130,7 @@ export class Fetch implements Downstream {
 
   /** Sends the request; all that follows comes by events. */
   start(): void {
+    if (this.order.isBackground && this.order.part?.kind !== "slice") this.#setUnattended(true);
     this.exchange.plan.services.resume(this.exchange, "choose");
   }
 
@@ -140,6 +142,7 @@ export class Fetch implements Downstream {
   }
 
   add(client: Planned): void {
+    this.#setUnattended(false);
     this.waiters.push(client);
     const waiting = new Waiting(this, client);
     client.upstream = waiting;
@@ -197,8 +200,31 @@ export class Fetch implements Downstream {
   leave(client: Planned): void {
     this.waiters = this.waiters.filter((waiter) => waiter !== client);
     if (client === this.owner) this.owner = undefined;
-    const isAlone = this.waiters.length === 0 && !this.order.mayShare && !this.order.isBackground;
-    if (this.state === "passing" || (this.state === "waiting" && isAlone)) this.giveUp();
+    if (this.state === "passing" || (this.state === "waiting" && !this.#isWorthIt())) this.giveUp();
+  }
+
+  /** Somebody waits for the head; or it is for the store as well, and not one of too many that are. */
+  #isWorthIt(): boolean {
+    if (this.waiters.length > 0 || this.#watchers.length > 0 || this.order.isBackground) return true;
+    return this.order.mayShare && this.#goesOnAlone();
+  }
+
+  /** Nobody waits any more. out  false: there are too many such */
+  #goesOnAlone(): boolean {
+    if (!this.#isUnattended && !this.exchange.plan.services.fetches.hasRoom) return false;
+    this.#setUnattended(true);
+    return true;
+  }
+
+  #setUnattended(isIt: boolean): void {
+    if (this.#isUnattended === isIt || (isIt && this.exchange.isOver)) return;
+    this.#isUnattended = isIt;
+    this.exchange.plan.services.fetches.noteUnattended(isIt);
+  }
+
+  /** Its exchange is over. */
+  recorded(): void {
+    this.#setUnattended(false);
   }
 
   /** Calls back once it is settled: in the turn of the head, so that who reads along misses nothing. */
@@ -261,7 +287,8 @@ export class Fetch implements Downstream {
     const body = this.fill?.body;
     if (body === undefined) return true;
     const isOpen = body.take(bytes);
-    if (!body.isKept && !body.hasReaders) this.giveUp();
+    if (body.hasReaders) this.#setUnattended(false);
+    else if (!body.isKept || !this.#goesOnAlone()) this.giveUp();
     return isOpen;
   }
 

@@ -3,8 +3,9 @@
  *
  * why    requests for one cold object become one request to the endpoint; but those for something that turned out to be
  *        private must not queue behind each other ever again
- * bound  the fetches under way are as many as their waiters and refreshes; at most MAX_UNSHARED keys of each kind are
- *        remembered, for UNSHARED_MS and UNSLICED_MS, and the uses of MAX_COUNTED
+ * bound  the fetches under way are as many as those who wait, and MAX_UNATTENDED more that nobody waits for: refreshes, and
+ *        those whose clients have left. At most MAX_UNSHARED keys of each kind are remembered, for UNSHARED_MS and
+ *        UNSLICED_MS, and the uses of MAX_COUNTED
  */
 /** So long nobody waits for others on a key whose answer could not be shared. */
 const UNSHARED_MS = 10_000;
@@ -13,6 +14,9 @@ const MAX_UNSHARED = 10_000;
 const UNSLICED_MS = 60_000;
 /** Keys whose uses are counted; whoever has not been asked for longest is forgotten. */
 const MAX_COUNTED = 20_000;
+
+/** Fetches that nobody waits for, in each worker: clients that ask and leave at once could make any number. */
+export const MAX_UNATTENDED = 256;
 
 /** After so many answers in a row that could not be kept, most requests are not even judged. */
 const PASS_AFTER = 3;
@@ -39,6 +43,7 @@ export class Fetches<F extends Joinable> {
   readonly #open = new Map<string, F>();
   readonly #unshared = new Map<string, Unshared>();
   readonly #uses = new Map<string, number>();
+  #unattended = 0;
   /** Until when. */
   readonly #unsliced = new Map<string, number>();
 
@@ -55,6 +60,16 @@ export class Fetches<F extends Joinable> {
     fetch.onClosed = () => {
       if (this.#open.get(key) === fetch) this.#open.delete(key);
     };
+  }
+
+  /** True while one more may go on, or begin, with nobody waiting for it. */
+  get hasRoom(): boolean {
+    return this.#unattended < MAX_UNATTENDED;
+  }
+
+  /** in  `isIt`: nobody waits for one more; else for one less */
+  noteUnattended(isIt: boolean): void {
+    this.#unattended += isIt ? 1 : -1;
   }
 
   /**

@@ -141,9 +141,8 @@ function use(look: Look, stored: StoredResponse): Next {
   if (isLacking(exchange, stored, nowMs))
     return absent(look, verdict.use === "fresh" ? lackOf(look, stored) : NOTHING);
   if (verdict.use === "validate") return absent(look, { stale: stored });
-  if (verdict.use === "stale_refresh" && store.claimRefresh(stored.key, nowMs, REFRESH_MS)) {
+  if (verdict.use === "stale_refresh" && mayRefresh(look, stored, nowMs))
     refresh(look, stored, isPart(stored) ? ASKED : undefined);
-  }
   note.hits(stored, verdict.rule, verdict.ttlSec, nowMs, exchange.downstream.listener.site);
   return serveStored(exchange, store, stored, () => absent(look, NOTHING));
 }
@@ -188,6 +187,10 @@ function lackOf({ exchange }: Look, of: StoredResponse): There {
   return completion === undefined ? NOTHING : { part: { kind: "rest", of, completion } };
 }
 
+function mayRefresh({ exchange, store }: Look, { key }: StoredResponse, nowMs: number): boolean {
+  return exchange.plan.services.fetches.hasRoom && store.claimRefresh(key, nowMs, REFRESH_MS);
+}
+
 /** The client has its answer; what is stored is asked for anew behind its back (RFC 5861 §3). */
 function refresh(look: Look, stale: StoredResponse, part: PartOrder | undefined): void {
   const { exchange, store, rules, note } = look;
@@ -214,7 +217,8 @@ function absent(look: Look, there: There): Next {
   if (note.rounds > MAX_ROUNDS || isAlone(look, there, part)) return "choose";
   const { fetches } = exchange.plan.services;
   const key = part?.kind === "slice" ? sliceKey(note.place, part.number) : note.place;
-  const advice = fetches.adviceFor(key, clock.nowMs);
+  const crowd = crowdOf(key, exchange.requestFields, exchange.downstream.tls);
+  const advice = fetches.adviceFor(crowd, clock.nowMs);
   const isPassing = part?.kind === "slice" ? advice !== "together" : advice === "pass";
   if (isPassing && stale === undefined) {
     note.passes("unshared");

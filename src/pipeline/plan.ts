@@ -179,6 +179,8 @@ export interface CacheRules {
 export interface AnswerTaker {
   /** A response head, or a failure. */
   answered(): void;
+  /** The exchange is over. */
+  recorded(): void;
   /** Clients were told of its failure, and count it. */
   readonly isHeard: boolean;
 }

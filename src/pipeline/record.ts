@@ -43,6 +43,7 @@ export function record(exchange: Planned): void {
 /** The cache asked: clients that wait for it are recorded by themselves. */
 function recordFetch({ plan, failure }: Planned): void {
   const { counters, workerSlot } = plan.services;
+  plan.fetch?.recorded();
   if (plan.attempts > 1) add(counters, (plan.route?.slot ?? 0) + AT.retries, plan.attempts - 1);
   if (failure !== undefined && plan.fetch?.isHeard !== true) {
     add(counters, workerSlot + WORKER.at.failures + (FAILURE_INDEX.get(failure.code) as number), 1);
