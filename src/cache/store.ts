@@ -104,6 +104,8 @@ export type PurgeScope =
 export interface PurgeBoard {
   /** Its clock: goes up by one with each purge. */
   readonly clock: number;
+  /** How many are in force: one that is on its way has its clock, and is not. */
+  readonly made: number;
   /** Slots that a response belongs to. `url` as `PurgeScope` says it. */
   slotsOf(of: {
     readonly url: string;

@@ -26,8 +26,9 @@ export interface AskedPost {
   /** Key that a GET of the same URL would have. */
   readonly primary: string;
   readonly asked: Fields;
-  /** The board's clock when it began. */
+  /** The board's clock when it began, and how many purges were on their way then. */
   readonly mark: number;
+  readonly pending: number;
 }
 
 export class CacheNote {

@@ -19,10 +19,10 @@ import { later } from "./serve-stored.ts";
 const NO_FIELDS: Fields = fieldsOfLines("");
 const SOFT = "x-purge-soft";
 
-/** The endpoint has answered: what it may have changed is not to be used again. */
-export function invalidate(exchange: Planned, store: CacheStore): void {
+/** The endpoint has answered: what it may have changed is not to be used again. out  how many purges that took */
+export function invalidate(exchange: Planned, store: CacheStore): number {
   const { method, status, downstream, path, query, responseFields } = exchange;
-  if (!isUnsafe(method)) return;
+  if (!isUnsafe(method)) return 0;
   const authority = authorityOf(exchange);
   const groups = invalidatedGroupsOf(responseFields).names;
   const seen = new Set<string>();
@@ -44,6 +44,7 @@ export function invalidate(exchange: Planned, store: CacheStore): void {
       seen.add(name);
     }
   }
+  return seen.size;
 }
 
 /** A URL as it stands in the keys of routes with this policy; what request fields add to a key is no part of it. */

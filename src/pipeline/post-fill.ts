@@ -28,23 +28,34 @@ export function askedPost(exchange: Planned, store: CacheStore, rules: CacheRule
   if (method !== "POST" || isDry || minUses > 1 || unfitOf(exchange, rules) !== undefined) return undefined;
   // an endpoint must not see a mark that is not in the key, and this request is sent as it is
   if (rawTarget.endsWith("?")) return undefined;
-  return { store, primary: keyOf(exchange, rules), asked: requestFields.copy(), mark: store.board.clock };
+  return {
+    store,
+    primary: keyOf(exchange, rules),
+    asked: requestFields.copy(),
+    mark: store.board.clock,
+    pending: pendingOf(store),
+  };
 }
 
 /** Phase answer: the endpoint's head is here, as it came. What the request may have changed is out when this returns. */
 export function settleUnsafe(exchange: Planned, store: CacheStore): void {
   const { cache: note } = exchange.plan;
   const { post } = note ?? {};
-  if (note === undefined || post === undefined || post.store !== store) {
+  if (note === undefined || post === undefined || post.store !== store || !isCandidate(exchange)) {
     invalidate(exchange, store);
     return;
   }
   const source = sourceOf(exchange, post);
-  const kept = isCandidate(exchange) ? judge(source) : undefined;
-  const isWorthIt = kept?.verdict.isStorable === true && isCurrent(source, kept.verdict);
-  invalidate(exchange, store);
-  if (isWorthIt) keep({ ...source, mark: store.board.clock }, kept, note);
+  const kept = judge(source);
+  const { clock } = store.board;
+  const isCurrent =
+    kept.verdict.isStorable && pendingOf(store) === post.pending && isAlive(source, kept.verdict);
+  const mark = clock + invalidate(exchange, store);
+  if (isCurrent && store.board.clock === mark) keep({ ...source, mark }, kept, note);
 }
+
+/** Purges that have a clock, and are not yet in force: what they will hit nobody knows. */
+const pendingOf = ({ board }: CacheStore) => board.clock - board.made;
 
 /** Cheap, and true of next to none. */
 function isCandidate({ status, plan, responseFields }: Planned): boolean {
@@ -60,7 +71,7 @@ function sourceOf(exchange: Planned, { store, primary, asked, mark }: AskedPost)
 }
 
 /** Nothing of it was purged since the request came. */
-function isCurrent({ store, mark, order }: FillSource, { tags, groups }: StoreVerdict): boolean {
+function isAlive({ store, mark, order }: FillSource, { tags, groups }: StoreVerdict): boolean {
   const { board } = store;
   if (board.clock === mark) return true;
   const { primary } = order;
