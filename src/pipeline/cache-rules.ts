@@ -13,7 +13,9 @@ import type { RuleCode } from "../cache/rules.table.ts";
 import type { ListenerConfig, RouteConfig } from "../config/config.ts";
 import { BODY_NONE } from "../core/body.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import type { Fields } from "../core/fields.ts";
 import { cookieOf, parameterOf } from "../route/request-text.ts";
+import type { TlsSession } from "../session/exchange.ts";
 import type { CacheRules, Planned } from "./plan.ts";
 
 /** in  `listeners`: all of the version; the route's clients come in by some of them */
@@ -38,6 +40,7 @@ const STEERING = fieldMask("steering");
 /** Preconditions that only the origin may judge (RFC 9111 §4.3.2), and what asks for more than an answer. */
 const NOT_OURS = fieldMask("if-match", "if-unmodified-since", "expect");
 const AUTHORIZATION = fieldIdOf("authorization");
+const COOKIE = fieldIdOf("cookie");
 
 /** out  why the cache is not asked, or undefined */
 export function bypassOf(exchange: Planned, rules: CacheRules): RuleCode | undefined {
@@ -94,6 +97,15 @@ function extraOf({ downstream, requestFields }: Planned, { keysPort }: CacheRule
 /** The request names its user: what is stored must be for everybody (RFC 9111 §3.5). */
 export function isAuthorized({ requestFields, downstream }: Planned): boolean {
   return requestFields.has(AUTHORIZATION) || downstream.tls?.client !== undefined;
+}
+
+/**
+ * Under which it is noted what the answers for a key are like: what comes for those who are known, or carry cookies, says
+ * nothing of the answers for others. Else one of them could take the cache away from all.
+ */
+export function crowdOf(key: string, fields: Fields, tls: TlsSession | undefined): string {
+  if (fields.has(AUTHORIZATION) || tls?.client !== undefined) return `${key}\n+known`;
+  return fields.has(COOKIE) ? `${key}\n+cookie` : key;
 }
 
 /** Lower case, without the port that the scheme has anyway (RFC 9110 §4.2.3). */

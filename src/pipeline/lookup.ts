@@ -22,7 +22,7 @@ import { countRefresh } from "./cache-counters.ts";
 import { lookDry } from "./cache-dry.ts";
 import { CacheNote } from "./cache-note.ts";
 import { isPurge, purge } from "./cache-purge.ts";
-import { bypassOf, isAuthorized, keyOf } from "./cache-rules.ts";
+import { bypassOf, crowdOf, isAuthorized, keyOf } from "./cache-rules.ts";
 import { Fetch } from "./fetch.ts";
 import { MAX_ROUNDS, requeue, serveShared, settle } from "./fetch-answer.ts";
 import type { PartOrder, SliceOrder } from "./part-order.ts";
