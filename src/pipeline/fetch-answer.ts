@@ -18,7 +18,7 @@ import { type Failure, type FailureCode, fail } from "../core/failure.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
-import { isAuthorized } from "./cache-rules.ts";
+import { crowdOf, isAuthorized } from "./cache-rules.ts";
 import type { Fetch, Fill } from "./fetch.ts";
 import {
   datedFields,
@@ -93,10 +93,10 @@ function notSliced(fetch: Fetch, { number }: SliceOrder): void {
 
 /** It is not for the store, so that nobody can be sent the next ones. */
 function refuseSlice(fetch: Fetch, { isStorable, rule }: StoreVerdict): void {
-  const { exchange: inner, order } = fetch;
+  const { exchange: inner } = fetch;
   countRefused(inner, isStorable ? "min_uses" : rule);
   if (!isStorable && isTelling(fetch, rule)) {
-    inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+    inner.plan.services.fetches.noteUnshared(crowdKey(fetch), clock.nowMs);
   }
   for (const waiter of drop(fetch)) alone(waiter);
 }
@@ -267,8 +267,8 @@ function share(fetch: Fetch, kept: Kept): void {
   const { isEnd } = inner.plan;
   fetch.fill = fillOf(fetch, kept);
   const waiters = fetch.takeWaiters();
-  fetch.enter(isEnd ? "over" : "sharing");
-  inner.plan.services.fetches.noteShared(fetch.order.key);
+  fetch.enter(isEnd && fetch.fill.keeping === undefined ? "over" : "sharing");
+  inner.plan.services.fetches.noteShared(crowdKey(fetch));
   let isFirst = true;
   for (const waiter of waiters) {
     if (!serveShared(waiter, fetch, isFirst)) requeue(waiter);
@@ -319,18 +319,20 @@ function sendSliced(waiter: Planned, fetch: Fetch, stored: StoredResponse): void
 
 /** It is one client's alone: its owner gets it as it comes, the others ask for themselves. */
 function pass(fetch: Fetch, rule: RuleCode): void {
-  const { exchange: inner, order } = fetch;
+  const { exchange: inner } = fetch;
   const waiters = fetch.takeWaiters();
   const client = waiters.find((waiter) => waiter === fetch.owner);
   countRefused(inner, rule);
   fetch.enter("passing");
-  if (isTelling(fetch, rule)) inner.plan.services.fetches.noteUnshared(order.key, clock.nowMs);
+  if (isTelling(fetch, rule)) inner.plan.services.fetches.noteUnshared(crowdKey(fetch), clock.nowMs);
   if (client === undefined) fetch.giveUp();
   else passTo(client, fetch, rule);
   for (const other of waiters) {
     if (other !== client) alone(other);
   }
 }
+
+const crowdKey = ({ order, asked, tls }: Fetch) => crowdOf(order.key, asked, tls);
 
 /** Says the answer something of the next? Not where the request alone was the reason. */
 function isTelling({ exchange: inner, order, directives }: Fetch, rule: RuleCode): boolean {

@@ -55,6 +55,13 @@ export interface FetchOrder {
   readonly settle: (fetch: Fetch, late?: Planned) => void;
 }
 
+/** What is on its way into the store: until it is there, it is had from whoever brings it. */
+export interface Keeping {
+  isBeingKept: boolean;
+  /** Called once it is there, or will not be. */
+  onKept: (() => void) | undefined;
+}
+
 /** A response that is being kept. */
 export interface Fill {
   readonly stored: StoredResponse;
@@ -64,6 +71,8 @@ export interface Fill {
   readonly index: VaryIndex;
   /** undefined = the body is in `stored`. */
   readonly body: GrowingBody | undefined;
+  /** undefined = it is in the store. */
+  readonly keeping: Keeping | undefined;
   /** Stored already, and follows what comes. */
   readonly after: Buffer | undefined;
 }
@@ -332,9 +341,10 @@ export class Fetch implements Downstream {
 
   /** Who asks for the same before a large body is put away joins too. */
   #finished(): void {
-    const body = this.fill?.body;
-    if (this.state === "sharing" && body?.isBeingKept === true) body.onKept = () => this.enter("over");
-    else this.enter("over");
+    const keeping = this.fill?.keeping;
+    if (this.state === "sharing" && keeping?.isBeingKept === true) {
+      keeping.onKept = () => this.enter("over");
+    } else this.enter("over");
     this.exchange.isResponseComplete = true;
     this.exchange.plan.services.events?.responseSent(this.exchange);
   }

@@ -12,6 +12,7 @@ import { type Part, storedPartOf } from "../cache/partial.ts";
 import { fitsPath } from "../cache/path-type.ts";
 import { identityOf, lengthBySlice, sliceKey } from "../cache/slice.ts";
 import { judgeResponse } from "../cache/storable.ts";
+import type { BodyWriter } from "../cache/store.ts";
 import { PARTIAL, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
 import { indexLines, indexWith, readIndex, type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
@@ -25,7 +26,7 @@ import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
 import { authorityOf } from "./cache-rules.ts";
-import type { Fetch, FetchOrder, Fill } from "./fetch.ts";
+import type { Fetch, FetchOrder, Fill, Keeping } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
 import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
 import type { SliceOrder } from "./part-order.ts";
@@ -165,30 +166,47 @@ export function fillOf(source: FillSource, { verdict, fields, varies, around, sl
   };
   const own = ownOf(inner, stored, fields, verdict.dropped);
   if (whole !== undefined) {
-    keepWhole(keeperOf(source, { ...stored, body: undefined }), whole);
-    return { stored, own, index, body: undefined, after: undefined };
+    const keeping = keepWhole(keeperOf(source, { ...stored, body: undefined }), whole);
+    return { stored, own, index, body: undefined, keeping, after: undefined };
   }
   const body = new GrowingBody(keeperOf(source, stored), inner.plan.services.budget, declared);
   body.onRoom = () => inner.upstream?.resumeResponse();
   if (around !== undefined) body.take(around.before);
   takeFirst(inner, body);
-  return { stored, own, index, body, after: around?.after };
+  return { stored, own, index, body, keeping: body, after: around?.after };
 }
 
 const NO_PLACE = { firstByte: 0, completeLength: LENGTH_UNKNOWN };
 const placeOf = (part: Part | undefined): Pick<StoredFacts, "firstByte" | "completeLength"> =>
   part === undefined ? NO_PLACE : { firstByte: part.firstByte, completeLength: part.completeLength };
 
-/** It came in one piece, which may be larger than a record. */
-function keepWhole(keeper: Keeper, whole: Buffer): void {
+/** It came in one piece, which may be larger than a record. out  undefined when it is put, or never will be */
+function keepWhole(keeper: Keeper, whole: Buffer): Keeping | undefined {
   if (whole.length <= keeper.smallBytes) keeper.keepSmall(whole);
   else if (whole.length > keeper.maxBytes) keeper.forget("size");
   else {
     const writer = keeper.write(whole.length);
-    writer?.write(Buffer.from(whole)); // the writer's own, while clients read this one
-    if (writer === undefined) keeper.forget("room");
-    else writer.finish().then(keeper.keepFile, () => keeper.forget("room"));
+    if (writer !== undefined) return keepFile(keeper, writer, whole);
+    keeper.forget("room");
   }
+  return undefined;
+}
+
+function keepFile(keeper: Keeper, writer: BodyWriter, whole: Buffer): Keeping {
+  const keeping: Keeping = { isBeingKept: true, onKept: undefined };
+  const over = () => {
+    keeping.isBeingKept = false;
+    keeping.onKept?.();
+  };
+  writer.write(Buffer.from(whole)); // the writer's own, while clients read this one
+  writer
+    .finish()
+    .then(keeper.keepFile, () => {
+      writer.abort();
+      keeper.forget("room");
+    })
+    .then(over, over);
+  return keeping;
 }
 
 /** The same with what `private` and `no-cache` name: the one who asked gets it, others do not (§5.2.2.4, §5.2.2.7). */
