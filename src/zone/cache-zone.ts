@@ -6,7 +6,8 @@
  * shape  words (header, purge board, index, table of segments), then the arena. Words become typed arrays; the arena does
  *        not, as the collector would count it as garbage to come: bytes go in and out by memcpy
  * rule   the file is sparse. What holds words gets its memory when it is made, a segment when it is first used: writing
- *        to a page that a full /dev/shm cannot give would kill the process, asking for it beforehand only fails
+ *        to a page that a full /dev/shm cannot give would kill the process, asking for it beforehand only fails; and the
+ *        last of /dev/shm is left to others, whose counters are sparse as well
  * note   the arena's copies cost what those between buffers cost; that they are right is held by a test (tests/runtime/mapped-memory.test.ts)
  */
 import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
@@ -20,11 +21,12 @@ import {
   openSync,
   readdirSync,
   readSync,
+  statfsSync,
   unlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Arena } from "../cache/memory/arena.ts";
+import { type Arena, hasRoomFor } from "../cache/memory/arena.ts";
 import {
   type CacheLayout,
   type CacheSizes,
@@ -100,7 +102,7 @@ export class CacheZone implements SharedMemory {
       const layout = layoutOf(sizes);
       const offsets = offsetsOf(layout, PAGE_BYTES);
       ftruncateSync(file, offsets.total);
-      if (!allocate(file, 0, offsets.arena)) {
+      if (!hasFreeMemory(offsets.arena) || !allocate(file, 0, offsets.arena)) {
         throw new Error(`${FOLDER} has no room for the index of the cache, ${offsets.arena} bytes`);
       }
       if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
@@ -188,7 +190,10 @@ class MappedArena implements Arena {
   }
 
   reserve(segment: number): boolean {
-    return allocate(this.#file, this.#start + segment * this.#segmentBytes, this.#segmentBytes);
+    return (
+      hasFreeMemory(this.#segmentBytes) &&
+      allocate(this.#file, this.#start + segment * this.#segmentBytes, this.#segmentBytes)
+    );
   }
 
   discard(segment: number): void {
@@ -226,6 +231,11 @@ function openLibc() {
     copyOut: symbols.memcpy,
     fallocate: symbols.fallocate,
   };
+}
+
+/** cost: 1 µs */
+function hasFreeMemory(bytes: number): boolean {
+  return hasRoomFor(bytes, statfsSync(FOLDER));
 }
 
 /** A signal may interrupt it. */

@@ -17,12 +17,31 @@ export interface Arena {
   copyOut(position: number, into: Buffer, length: number): void;
 }
 
+/**
+ * Left free of the file system that shared memory lies on: index and counters lie there too, and a page of theirs that the
+ * system cannot give ends the process. A quarter where there is little, as in a container with 64 MiB.
+ */
+const LEFT_FREE_BYTES = 64 * 1024 * 1024;
+const LEFT_FREE_SHARE = 4;
+
+/** What `statfs` tells of it. */
+export interface FileSystemRoom {
+  readonly blocks: number;
+  readonly bavail: number;
+  readonly bsize: number;
+}
+
+/** May so many bytes more be taken there? */
+export function hasRoomFor(bytes: number, { blocks, bavail, bsize }: FileSystemRoom): boolean {
+  return bavail * bsize >= bytes + Math.min(LEFT_FREE_BYTES, (blocks * bsize) / LEFT_FREE_SHARE);
+}
+
 /** An arena of one process: for tests and for caches that nobody shares. */
 export class BufferArena implements Arena {
-  readonly #bytes: Buffer;
+  readonly bytes: Buffer;
 
-  constructor(bytes: number) {
-    this.#bytes = Buffer.alloc(bytes);
+  constructor(length: number) {
+    this.bytes = Buffer.alloc(length);
   }
 
   reserve(): boolean {
@@ -34,10 +53,10 @@ export class BufferArena implements Arena {
   }
 
   copyIn(position: number, from: Buffer, length: number): void {
-    from.copy(this.#bytes, position, 0, length);
+    from.copy(this.bytes, position, 0, length);
   }
 
   copyOut(position: number, into: Buffer, length: number): void {
-    this.#bytes.copy(into, 0, position, position + length);
+    this.bytes.copy(into, 0, position, position + length);
   }
 }

@@ -4,8 +4,8 @@
  * shape  a queue of index entries that have a file, in shared words: the oldest is looked at first; one that was used
  *        since goes to the end with one use less
  * rule   whoever hides an entry removes its file: nobody else can have hidden it
- * note   kept in KiB of whole blocks. A worker that is killed between two words leaves the sum off by one file:
- *        `recount` is exact
+ * note   kept in KiB of whole blocks. A worker that is killed between two words leaves the sum off by one file: `recount`
+ *        sets that right
  */
 import type { BodyFiles } from "../body-files.ts";
 import type { BodyRef } from "../stored.ts";
@@ -15,6 +15,7 @@ import {
   HEADER_FILES_HEAD,
   HEADER_FILES_KIB,
   HEADER_FILES_TAIL,
+  HEADER_OBJECTS,
   MAX_ROWS,
   ROW_EVICTED,
   ROW_PENDING_KIB,
@@ -27,6 +28,10 @@ const KIB = 1024;
 const BLOCK = 4;
 /** Entries looked at for one that may go: each use that is taken away is one look. */
 const MOST_LOOKS = 10_000;
+/** Turns given at once: files that were kept a round long stand next to each other. */
+const MOST_MOVED = 1000;
+/** While others keep or drop files, so often is counted anew. */
+const MOST_COUNTS = 4;
 
 const kibOf = (bytes: number) => Math.ceil(bytes / (BLOCK * KIB)) * BLOCK;
 
@@ -81,10 +86,23 @@ export class FileRoom {
     this.#enqueue(at);
   }
 
+  /** Gives an entry the last turn. Whose turn stood in that place, a whole round ago, gets another. */
   #enqueue(at: number): void {
-    const turn = Atomics.add(this.#header, HEADER_FILES_TAIL, 1);
-    this.#index.words[at + FILE_TURN] = turn;
-    Atomics.store(this.#queue, turn & (this.#queue.length - 1), at / ENTRY_WORDS + 1);
+    const queue = this.#queue;
+    for (let next = at, moved = 0; next !== -1 && moved < MOST_MOVED; moved++) {
+      const turn = Atomics.add(this.#header, HEADER_FILES_TAIL, 1);
+      const place = turn & (queue.length - 1);
+      const before = (Atomics.load(queue, place) - 1) * ENTRY_WORDS;
+      this.#index.words[next + FILE_TURN] = turn;
+      Atomics.store(queue, place, next / ENTRY_WORDS + 1);
+      next = before !== next && this.#hasTurn(before, (turn - queue.length) | 0) ? before : -1;
+    }
+  }
+
+  #hasTurn(at: number, turn: number): boolean {
+    const { words } = this.#index;
+    if (at < 0 || words[at + PUBLISHED] === 0 || words[at + FILE_TURN] !== turn) return false;
+    return ((words[at + FLAGS] as number) & HAS_FILE) !== 0;
   }
 
   /** Hides an entry and removes its file, unless that goes on being used. out  false: somebody else did */
@@ -125,26 +143,46 @@ export class FileRoom {
   /** The entry whose turn it is; -1: the queue is empty, -2: what stood there is gone. */
   #next(): number {
     const header = this.#header;
+    const { length } = this.#queue;
     const head = Atomics.load(header, HEADER_FILES_HEAD);
-    if (((Atomics.load(header, HEADER_FILES_TAIL) - head) | 0) <= 0) return -1;
-    if (Atomics.compareExchange(header, HEADER_FILES_HEAD, head, (head + 1) | 0) !== head) return -2;
-    const at = (Atomics.load(this.#queue, head & (this.#queue.length - 1)) - 1) * ENTRY_WORDS;
-    const { words } = this.#index;
-    if (at < 0 || words[at + PUBLISHED] === 0 || words[at + FILE_TURN] !== head) return -2;
-    return ((words[at + FLAGS] as number) & HAS_FILE) === 0 ? -2 : at;
+    const tail = Atomics.load(header, HEADER_FILES_TAIL);
+    if (((tail - head) | 0) <= 0) return -1;
+    // turns that are more than a round old were given anew, or belong to nobody
+    const first = ((tail - head) | 0) > length ? (tail - length) | 0 : head;
+    if (Atomics.compareExchange(header, HEADER_FILES_HEAD, head, (first + 1) | 0) !== head) return -2;
+    const at = (Atomics.load(this.#queue, first & (length - 1)) - 1) * ENTRY_WORDS;
+    return this.#hasTurn(at, first) ? at : -2;
   }
 
-  /** Counts all files anew and gives each that has lost its turn another: after a worker was killed. */
+  /**
+   * Counts all files and entries anew, and gives each file that has lost its turn another: after a worker was killed.
+   * Others go on meanwhile: when they never pause, what they did during the last count is left out.
+   */
   recount(): void {
+    const header = this.#header;
+    for (let tries = 1; ; tries++) {
+      const [kib, objects] = [Atomics.load(header, HEADER_FILES_KIB), Atomics.load(header, HEADER_OBJECTS)];
+      const counted = this.#count();
+      if (tries < MOST_COUNTS && Atomics.load(header, HEADER_FILES_KIB) !== kib) continue;
+      Atomics.add(header, HEADER_FILES_KIB, counted.kib - kib);
+      Atomics.add(header, HEADER_OBJECTS, counted.objects - objects);
+      return;
+    }
+  }
+
+  #count(): { readonly kib: number; readonly objects: number } {
     const { words } = this.#index;
     let kib = 0;
+    let objects = 0;
     for (let at = 0; at < words.length; at += ENTRY_WORDS) {
-      const file = words[at + PUBLISHED] === 0 ? undefined : this.#index.fileOf(at);
+      if (words[at + PUBLISHED] === 0) continue;
+      objects++;
+      const file = this.#index.fileOf(at);
       if (file === undefined) continue;
       kib += kibOf(file.length);
       const turn = words[at + FILE_TURN] as number;
       if (this.#queue[turn & (this.#queue.length - 1)] !== at / ENTRY_WORDS + 1) this.#enqueue(at);
     }
-    Atomics.store(this.#header, HEADER_FILES_KIB, kib);
+    return { kib, objects };
   }
 }

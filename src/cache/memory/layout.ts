@@ -59,11 +59,14 @@ const MAX_SEGMENT = PLACE_BYTES << PLACE_BITS;
 /** Above this size segments grow no further while there are fewer than MANY_SEGMENTS. */
 const USUAL_SEGMENT = 1024 * KIB;
 const MANY_SEGMENTS = 8192;
+/** What a place can name, less the last, which is NOWHERE: of memory above 256 GiB the rest is for body files. */
+const MOST_SEGMENTS = (1 << PLACE_BITS) - 1;
 /** Every worker holds two open, and the queues need some to be queues. */
 const SEGMENTS_A_WORKER = 8;
 const FEW_SEGMENTS = 64;
 /** Pages, scripts and most pictures: what is larger is a file of its own. */
-const LARGEST_RECORD = 128 * KIB;
+/** Whatever the sizes: a disk may have it from a larger memory. */
+export const LARGEST_RECORD = 128 * KIB;
 /** A byte of index for so many of memory or disk, at the least: a record with its head is hardly smaller. */
 const BYTES_AN_ENTRY = KIB;
 const DISK_BYTES_AN_ENTRY = 16 * KIB;
@@ -132,7 +135,17 @@ export interface SharedMemory {
   readonly arena: Arena;
 }
 
-export function layoutOf(sizes: CacheSizes): CacheLayout {
+/** As the header tells them: who makes a zone and who opens it must come to the same. */
+function inWholeKib({ memoryBytes, diskBytes, workers }: CacheSizes): CacheSizes {
+  return {
+    memoryBytes: Math.floor(memoryBytes / KIB) * KIB,
+    diskBytes: Math.ceil(diskBytes / KIB) * KIB,
+    workers,
+  };
+}
+
+export function layoutOf(told: CacheSizes): CacheLayout {
+  const sizes = inWholeKib(told);
   const { memoryBytes, diskBytes, workers } = sizes;
   const segmentBytes = segmentBytesFor(memoryBytes, workers);
   const wanted = memoryBytes / BYTES_AN_ENTRY + diskBytes / DISK_BYTES_AN_ENTRY;
@@ -143,7 +156,7 @@ export function layoutOf(sizes: CacheSizes): CacheLayout {
   const fileQueue = powerAbove(Math.min(entries, Math.max(memoryBytes, diskBytes) / SMALLEST_FILE));
   const indexBytes = 4 * (buckets + entries * (1 + ENTRY_WORDS) + ghosts + fileQueue);
   const dataBytes = Math.max(memoryBytes - indexBytes, segmentBytes * 4);
-  const segments = Math.floor(dataBytes / segmentBytes);
+  const segments = Math.min(MOST_SEGMENTS, Math.floor(dataBytes / segmentBytes));
   return {
     sizes,
     smallBytes: Math.min(LARGEST_RECORD, segmentBytes / 4),

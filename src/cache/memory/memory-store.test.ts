@@ -200,6 +200,44 @@ describe("a worker that died", () => {
     expect(store.parts.segments.census().oldestSmall).not.toBe(-1);
   });
 
+  test("and was taking or giving memory just then leaves no segment that is used without memory", () => {
+    for (const step of ["before it took it", "after it gave it"]) {
+      const backed = new Set<number>();
+      class SparseArena extends BufferArena {
+        isLast = false;
+        override reserve(segment = -1): boolean {
+          if (this.isLast) throw new Error("killed");
+          backed.add(segment);
+          return true;
+        }
+        override discard(segment = -1): void {
+          backed.delete(segment);
+          if (this.isLast) throw new Error("killed");
+        }
+        override copyIn(position: number, from: Buffer, length: number): void {
+          if (!backed.has(Math.floor(position / segmentBytes))) throw new Error("no memory");
+          super.copyIn(position, from, length);
+        }
+      }
+      const memory = privateMemory(
+        { ...SIZES, memoryBytes: 4 * MIB },
+        [1, 2],
+        (bytes) => new SparseArena(bytes),
+      );
+      const { segmentBytes } = memory.layout;
+      const arena = memory.arena as SparseArena;
+      const killed = openMemoryStore(memory, { row: 1 });
+      fill(killed, step === "before it took it" ? 1 : 200);
+      arena.isLast = true;
+      if (step === "before it took it") expect(() => fill(killed, 200)).toThrow("killed");
+      else expect(() => killed.parts.log.shrink()).toThrow("killed");
+      arena.isLast = false;
+      const store = openMemoryStore(memory, { row: 0 });
+      openMemoryStore(memory, { row: 1 });
+      fill(store, 3000);
+    }
+  });
+
   test("one that was taken for dead and is not writes to no segment that is another's by now", () => {
     const { store, open } = openTwo({ memoryBytes: 4 * MIB });
     store.put(responseOf(keyOf("/before"), "before"));
@@ -253,6 +291,21 @@ describe("with a disk log", () => {
     await reading;
     expect(store.find(keyOf("/x"), NOW)).toBeUndefined();
     expect(cold.removed).toEqual([{ segment: 1, offset: 1, length: expect.any(Number) }]);
+  });
+
+  test("what a larger memory has left on the disk is read, and written over nothing in a small one", async () => {
+    const sizes = { memoryBytes: 8 * MIB, diskBytes: 100 * MIB, workers: 32 };
+    const cold = new ListedRecords();
+    const large = openMemoryStore(memoryOf({ ...sizes, memoryBytes: 256 * MIB }), { row: 0, cold });
+    large.put(responseOf(keyOf("/large"), Buffer.alloc(100_000, "L")));
+    const small = openMemoryStore(memoryOf(sizes), { row: 0, cold });
+    expect(small.parts.memory.layout.segmentBytes).toBeLessThan(100_000);
+    for (const entry of large.coldIndex().entries(0, 1e9).entries) small.coldIndex().adopt(entry);
+    fill(small, 2000);
+    const { bytes } = small.parts.memory.arena as BufferArena;
+    const before = Buffer.from(bytes);
+    expect((await found(small, keyOf("/large")))?.bodyLength).toBe(100_000);
+    expect(bytes.equals(before)).toBe(true);
   });
 
   test("what lay in a segment that was dropped is not found", () => {

@@ -19,7 +19,7 @@ import type { BodyRef, StoredResponse } from "../stored.ts";
 import { RoomyWriter } from "./body-writer.ts";
 import { COLD_OFFSET, COLD_SEGMENT, FLAGS, IN_MAIN, LENGTH, NOWHERE, PUBLISHED } from "./cache-index.ts";
 import { ColdSide } from "./cold-side.ts";
-import { ROW_REFUSED, ROW_STORED, ROW_WORDS, type SharedMemory } from "./layout.ts";
+import { LARGEST_RECORD, ROW_REFUSED, ROW_STORED, ROW_WORDS, type SharedMemory } from "./layout.ts";
 import { type MemoryStoreOptions, partsOf, type StoreParts, wholeSeconds, writeEntry } from "./parts.ts";
 import { forgetRow, responseAt } from "./sweep.ts";
 
@@ -275,6 +275,7 @@ export class MemoryStore implements CacheStore {
     const offset = (words[at + COLD_OFFSET] as number) >>> 0;
     const length = words[at + LENGTH] as number;
     if (published === 0 || segment === 0 || cold?.isLive(segment) !== true) return undefined;
+    if (length <= 0 || length > LARGEST_RECORD) return undefined;
     return index.publishedAt(at) === published ? { segment, offset, length } : undefined;
   }
 

@@ -111,6 +111,8 @@ export class RecordLog {
 
   /** Appends a record. out  its place, or NOWHERE when there is no room */
   append(record: Buffer, length: number, isMain: boolean): number {
+    // what a disk has kept from a larger memory may not fit a segment of this one
+    if (roomOf(length) > this.#segments.segmentBytes) return NOWHERE;
     const open = isMain ? this.#main : this.#small;
     if (!this.#fits(open, length)) {
       const segment = this.#fresh(isMain ? MAIN : SMALL);
@@ -173,8 +175,7 @@ export class RecordLog {
       const victim = this.#victim(census);
       if (victim === -1) return -1;
       if (!this.#segments.claim(victim) || !this.#reclaim(victim, round === ROUNDS)) continue;
-      this.#segments.clear(victim, queue);
-      return victim;
+      return this.#begin(victim, queue) ? victim : -1;
     }
     return -1;
   }
@@ -182,13 +183,19 @@ export class RecordLog {
   #takeFree({ free, used }: SegmentCensus, queue: Queue): number {
     const { segmentBytes } = this.#segments;
     if (free === -1 || (used + 1) * segmentBytes + this.#room.memoryBytes > this.#dataBytes) return -1;
-    if (!this.#segments.claim(free)) return -1;
-    if (!this.#arena.reserve(free)) {
-      this.#segments.free(free);
-      return -1;
-    }
-    this.#segments.clear(free, queue);
-    return free;
+    return this.#segments.claim(free) && this.#begin(free, queue) ? free : -1;
+  }
+
+  /**
+   * Begins a segment that we have claimed. One that was in use has its memory as a rule, but not when a worker was killed
+   * while it took or gave that.
+   */
+  #begin(segment: number, queue: Queue): boolean {
+    const segments = this.#segments;
+    segments.clear(segment, queue);
+    if (this.#arena.reserve(segment)) return true;
+    segments.free(segment);
+    return false;
   }
 
   /** Makes room where files in memory have more than their share. out  true: look again */

@@ -61,9 +61,10 @@ export class Segments {
     return Atomics.load(this.#words, segment * SEGMENT_WORDS + GENERATION);
   }
 
-  /** Everything that was read before it was read before what is read after it, on any processor. */
+  /** What was read and written before it was so before what is read and copied after it, on any processor. */
   fence(): void {
     Atomics.add(this.#rows, this.#fenceWord, 1);
+    Atomics.load(this.#rows, this.#fenceWord);
   }
 
   usedOf(segment: number): number {
@@ -99,6 +100,7 @@ export class Segments {
     this.setUsed(segment, 0);
     Atomics.add(this.#words, segment * SEGMENT_WORDS + GENERATION, 1);
     Atomics.store(this.#words, segment * SEGMENT_WORDS + STATE, queue | (this.#owner << OWNER_SHIFT));
+    this.fence();
   }
 
   /** Puts an own segment at the end of its queue. */

@@ -10,6 +10,7 @@
  */
 import { mkdirSync, statfsSync, unlink } from "node:fs";
 import type { BodyFiles } from "../../cache/body-files.ts";
+import { hasRoomFor } from "../../cache/memory/arena.ts";
 import type { BodyReader, BodyWriter } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { tailBytes } from "./blocks.ts";
@@ -23,12 +24,6 @@ import { codeOf, type Trouble } from "./trouble.ts";
 const STEP_PAGES = 64;
 /** Bodies being written at once by one worker: each has a descriptor and up to 1 MiB that waits. */
 const MAX_WRITERS = 256;
-/**
- * Left free on /dev/shm: the shared index and counters lie there too, and a page of theirs that the system cannot give
- * ends the process. A quarter where there is little, as in a container with 64 MiB.
- */
-const RESERVED_BYTES = 64 * 1024 * 1024;
-
 export interface BodyFolderOptions {
   readonly root: string;
   readonly board: DiskBoard;
@@ -194,9 +189,7 @@ function pagesAllowed(limitPages: number, othersPages: number): number {
 
 function hasFreeMemory(folder: string, bytes: number): boolean {
   try {
-    const { bavail, blocks, bsize } = statfsSync(folder);
-    const reserved = Math.min(RESERVED_BYTES, (blocks * bsize) / 4);
-    return bavail * bsize >= Math.max(0, bytes) + reserved;
+    return hasRoomFor(Math.max(0, bytes), statfsSync(folder));
   } catch {
     return false; // the folder is gone: `create` would fail too
   }
