@@ -317,6 +317,21 @@ test("who is known does not get what is not called fit for all, and nobody gets 
   expect(stage.leftovers()).toEqual(NOTHING_LEFT);
 });
 
+for (const line of ["Authorization: Basic eA==", "Cookie: user=x", "Cache-Control: no-store"]) {
+  test(`answers to requests with ${line.split(":")[0]} that are for one alone do not take the cache from the others`, () => {
+    const stage = new CacheStage();
+    for (let index = 0; index < 5; index++) {
+      stage.ask({ lines: [line] });
+      stage.at(index).answer(200, ["Cache-Control: private"], "for x");
+    }
+    const clients = crowd(stage, 3);
+    expect(stage.asked.length).toBe(6);
+    stage.at(5).answer(200, [FRESH], "page");
+    expect(texts([...clients, stage.ask()])).toEqual(Array.from({ length: 4 }, () => [200, "page", "whole"]));
+    expect(stage.leftovers()).toEqual(NOTHING_LEFT);
+  });
+}
+
 test("a client with a certificate is known, too", () => {
   const stage = new CacheStage();
   const client = { subject: "CN=x", issuer: "CN=ca", sans: [], serial: "1", fingerprint: "f", der: "" };
