@@ -70,6 +70,8 @@ export interface Asking {
   readonly tls?: TlsSession;
   /** It takes no byte before `drain`. */
   readonly isSlow?: boolean;
+  /** The kernel does not take its last bytes before `flush`. */
+  readonly isHeld?: boolean;
   /** ms that it waits. */
   readonly withinMs?: number;
 }
@@ -79,6 +81,7 @@ export class StagedClient extends FakeDownstream {
   readonly exchange: Planned;
   readonly pieces: Buffer[] = [];
   isSlow: boolean;
+  readonly #isHeld: boolean;
   /** How the answer ended. */
   end: "" | "whole" | "cut" = "";
   /** Runs at each piece. */
@@ -90,6 +93,7 @@ export class StagedClient extends FakeDownstream {
     super(site, asking.tls === undefined ? {} : { tls: asking.tls });
     this.#pipeline = pipeline;
     this.isSlow = asking.isSlow ?? false;
+    this.#isHeld = asking.isHeld ?? false;
     const exchange = new Exchange(this) as Planned;
     this.exchange = exchange;
     exchange.method = asking.method ?? "GET";
@@ -154,6 +158,11 @@ export class StagedClient extends FakeDownstream {
   #ended(): void {
     this.end = "whole";
     this.exchange.isResponseComplete = true;
+    if (!this.#isHeld) this.flush();
+  }
+
+  /** Its answer is out. */
+  flush(): void {
     this.#pipeline.responseSent(this.exchange);
   }
 
