@@ -34,9 +34,9 @@ const ACCEPT_ENCODING = fieldIdOf("accept-encoding");
 const CONDITIONS = fieldMask("if-none-match", "if-modified-since");
 const RANGE = fieldIdOf("range");
 
-/** A coded record and the response that it is a form of, put together. */
+/** A coded record put together with the response that it is a form of. */
 interface Pair {
-  readonly of: WeakRef<StoredResponse>;
+  readonly of: Forms;
   readonly response: StoredResponse;
 }
 
@@ -116,12 +116,12 @@ export function fitting(wish: Wish, found: StoredResponse | undefined): StoredRe
 }
 
 function pairOf(wish: Wish, found: StoredResponse): StoredResponse | undefined {
-  const { stored, form } = wish;
+  const { stored, forms, form } = wish;
   const known = PAIRS.get(found);
-  if (known?.of.deref() === stored) return known.response;
+  if (known?.of === forms) return known.response;
   if (!isCodedOf(found, stored, bodyIdOf(wish))) return undefined;
   const response = codedResponse(stored, found, form.coding);
-  PAIRS.set(found, { of: new WeakRef(stored), response });
+  PAIRS.set(found, { of: forms, response });
   return response;
 }
 

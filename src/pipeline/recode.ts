@@ -2,7 +2,7 @@
  * Recode: a stored body is encoded behind the clients' back, and kept beside the response.
  *
  * why    a large body is not encoded while somebody waits for all of it, and a popular one is worth a higher level
- * rule   one at a time in a worker, off its main thread, and only while that is not busy
+ * rule   one at a time in a worker, off its main thread; what only makes a form smaller waits until that is not busy
  * bound  bodies up to MAX_BYTES; what becomes no smaller is given up
  * fails  whatever goes wrong costs nothing but the form
  */
@@ -28,7 +28,7 @@ export function recode(wish: Wish, haste?: StoredResponse): void {
   const { encoders } = services;
   const costBytes = COST_BYTES.apart[form.coding];
   if (stored.bodyLength > MAX_BYTES) form.isTried = true;
-  if (form.isTried || !encoders.beginApart(costBytes)) return;
+  if (form.isTried || !encoders.beginApart(costBytes, haste === undefined)) return;
   form.isTried = true;
   const level = forms.route.compress?.config.level ?? 0;
   const sink = new FormSink(wish.store, haste?.bodyLength ?? stored.bodyLength);

@@ -24,6 +24,8 @@ const NEWEST = 0.5;
 /** Less than the eye sees, and long enough for a fast body to bring 50 KB. */
 export const FLUSH_MS = 5;
 const ROOM_SHARE = 0.25;
+/** Of this nothing is left to those who wait for their answers. */
+const APART_SHARE = 0.125;
 
 /** A body whose encoder keeps bytes. */
 export interface Flushable {
@@ -92,11 +94,13 @@ export class Encoders {
   }
 
   /**
-   * Work that nobody waits for may begin: one at a time, and only while the level has not had to fall.
-   * in     `costBytes`: the memory that it takes. out  false: not now
+   * Work that nobody waits for may begin: one at a time, and not while requests are turned away.
+   * in     `costBytes`: the memory that it takes; `isRelief`: it spares this thread work, and so is welcome when that is busy
+   * out    false: not now
    */
-  beginApart(costBytes: number): boolean {
-    if (this.#isApart || this.#level < CALM_LEVEL || this.#isOverloaded || !this.#hasRoom()) return false;
+  beginApart(costBytes: number, isRelief: boolean): boolean {
+    const isBusy = this.#isApart || this.#isOverloaded || (!isRelief && this.#level < CALM_LEVEL);
+    if (isBusy || !this.#hasRoom() || costBytes > this.#budget.limitBytes * APART_SHARE) return false;
     this.#isApart = true;
     this.#account(costBytes, 1);
     return true;
