@@ -4,14 +4,16 @@
  * why    two requests with one key get one answer: whatever may change the answer has to be in it, and whatever does not
  *        should not
  * shape  lines. `route`, then `scheme://host[:port]/path[?query]`, then one `+…` line for each further part. Variants add
- *        `-…` lines (vary.ts), encoded ones `~coding`. No part can hold a line feed, so no part can pass for another
+ *        `-…` lines (vary.ts), encoded ones `~coding`, slices `#number` (slice.ts). No part can hold a line feed, so no
+ *        part can pass for another
  * rule   a query parameter is left out only when no common reader of queries would find a wanted one in it: a cache that
  *        reads `a=1;b=2` or `p%61ge=2` otherwise than the application can be made to store one page for another
  * cost   one concatenation for a policy that asks for nothing
  * spec   RFC 9111 §2, §4; RFC 3986 §6.2
  */
 import { createHash } from "node:crypto";
-import { fieldIdOf } from "../core/field-names.ts";
+import { SCHEME_NAMES } from "../core/field-names.table.ts";
+import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import type { CacheKeyPolicy } from "./policy.ts";
 import { bestLanguage } from "./quality.ts";
@@ -33,6 +35,7 @@ export interface KeyParts {
 
 const COOKIE = fieldIdOf("cookie");
 const USER_AGENT = fieldIdOf("user-agent");
+const STEERING = fieldMask("steering");
 /** Longer values stand in a key as their digest. */
 export const MAX_VALUE_CHARS = 128;
 
@@ -171,6 +174,12 @@ export function forwardedKey(requestFields: Fields): string {
   for (const name of ["host", "proto", "port", "prefix"]) {
     const value = requestFields.joinedNamed(`x-forwarded-${name}`);
     if (value !== undefined) text += `\t${name}=${value}`;
+  }
+  if ((requestFields.high & STEERING.high) !== 0) {
+    for (const name of SCHEME_NAMES) {
+      const value = requestFields.joinedNamed(name);
+      if (value !== undefined) text += `\t${name}=${value}`;
+    }
   }
   const forwarded = requestFields.joinedNamed("forwarded") ?? "";
   for (const [, name = "", value = ""] of forwarded.matchAll(FORWARDED_PARAMETER)) {

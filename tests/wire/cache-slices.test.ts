@@ -352,6 +352,23 @@ test("an endpoint that breaks off in a slice breaks the answer off, and what cam
   expect((await place.of()).body === place.text()).toBe(true);
 });
 
+test("a slice that ends before it should is an incomplete answer, and is not kept (RFC 9111 §3.3)", async () => {
+  const place = await Place.start();
+  let isShort = true;
+  place.content.override = (request) => {
+    if (!isShort || request.field("range") !== rangeOf(1)) return undefined;
+    const range = `Content-Range: bytes ${SLICE}-${2 * SLICE - 1}/${place.content.length}`;
+    const lines = [FRESH, 'ETag: "a"', range, "Transfer-Encoding: chunked"].join("\r\n");
+    return `HTTP/1.1 206 Partial Content\r\n${lines}\r\n\r\n5\r\n${place.text(SLICE, SLICE + 5)}\r\n0\r\n\r\n`;
+  };
+  const client = await stage.client(place.port);
+  await client.send(get("/film.mp4"));
+  const text = await client.untilClose();
+  expect(text.length).toBeLessThan(2 * SLICE);
+  isShort = false;
+  expect((await place.of()).body === place.text()).toBe(true);
+});
+
 test("what is not to be stored goes to each as if there were no slices", async () => {
   const place = await Place.start({ fields: ["Cache-Control: no-store"] });
   for (let turn = 0; turn < 2; turn++) {
