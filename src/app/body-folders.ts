@@ -4,18 +4,33 @@
  * why    a folder in memory outlives a process that is killed: the file `owner` says whose it is, so that the next start
  *        removes what nobody owns any more. An upgrade changes the owner, and nothing else: workers of both generations
  *        go on with the same paths
+ * rule   the folder belongs to who starts Weir, what is in it to the user of the workers: one that was taken over cannot
+ *        put a link in the place of what control writes. Everybody may make such a folder, so nothing is waited for
  */
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeBodyFolders } from "../transport/cache-disk/body-folder.ts";
 import { BodyPlaces } from "../transport/cache-disk/body-places.ts";
 import { DiskBoard, isAlive } from "../transport/cache-disk/disk-board.ts";
+import { READ_HERE } from "../transport/cache-disk/file-calls.ts";
 import type { Identity } from "../transport/privileges.ts";
 
 const ROOT = process.platform === "linux" ? "/dev/shm" : tmpdir();
 const PREFIX = "weir-bodies-";
+const UNNAMED = "weir-unnamed-";
 const OWNER = "owner";
 const BOARD = "board";
 
@@ -23,13 +38,17 @@ const BOARD = "board";
 export function createBodyFolder(identity: Identity | undefined): string {
   removeUnowned();
   const folder = join(ROOT, `${PREFIX}${crypto.randomUUID()}`);
-  mkdirSync(folder, { mode: 0o700 });
-  ownBodyFolder(folder);
+  // under another name until it has an owner: one that starts beside us removes what nobody owns
+  const unnamed = join(ROOT, `${UNNAMED}${crypto.randomUUID()}`);
+  mkdirSync(unnamed, { mode: 0o700 });
+  ownBodyFolder(unnamed);
+  renameSync(unnamed, folder);
   makeBodyFolders(folder);
   DiskBoard.create(boardIn(folder), { bodyId: 1, segment: 1 });
   const { bodies, parts } = new BodyPlaces(folder);
   if (identity !== undefined) {
-    for (const path of [folder, bodies, parts, boardIn(folder)]) chownSync(path, identity.uid, identity.gid);
+    chmodSync(folder, 0o711); // workers pass through it
+    for (const path of [bodies, parts, boardIn(folder)]) chownSync(path, identity.uid, identity.gid);
   }
   return folder;
 }
@@ -38,12 +57,21 @@ export const boardIn = (folder: string) => join(folder, BOARD);
 
 /** From now on it is this process that has to remove it. */
 export function ownBodyFolder(folder: string): void {
-  writeFileSync(join(folder, OWNER), `${process.pid}`);
+  const path = join(folder, OWNER);
+  writeFileSync(path, `${process.pid}`);
+  chmodSync(path, 0o644); // workers ask too
 }
 
-/** Who has one of its files open reads on. */
+/** Who has one of its files open reads on. A worker that may not remove the folder itself empties it. */
 export function removeBodyFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+  const { bodies, parts } = new BodyPlaces(folder);
+  for (const path of [bodies, parts, folder]) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // not ours to remove: the next start does it
+    }
+  }
 }
 
 function removeUnowned(): void {
@@ -58,9 +86,22 @@ function removeUnowned(): void {
 /** Does a process live that will remove it? One that cannot be looked into is another user's. */
 export function isOwned(folder: string): boolean {
   try {
-    return isAlive(Number(readFileSync(join(folder, OWNER), "latin1")));
+    return isAlive(Number(readShort(join(folder, OWNER))));
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== "ENOENT";
+  }
+}
+
+const SHORT_BYTES = 32;
+
+/** The beginning of a file: it may be anybody's, and no file at all. */
+function readShort(path: string): string {
+  const file = openSync(path, READ_HERE);
+  try {
+    const bytes = Buffer.alloc(SHORT_BYTES);
+    return bytes.latin1Slice(0, readSync(file, bytes, 0, SHORT_BYTES, 0));
+  } finally {
+    closeSync(file);
   }
 }
 

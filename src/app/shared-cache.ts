@@ -9,9 +9,10 @@
  */
 import type { CacheTierStatus } from "../admin/cache-status.ts";
 import { type MemoryStore, openMemoryStore } from "../cache/memory/memory-store.ts";
-import { type KeptResponse, keptFrom, statsOf, sweep } from "../cache/memory/sweep.ts";
+import { filesFrom, type KeptResponse, keptFrom, statsOf, sweep } from "../cache/memory/sweep.ts";
 import { SharedPurgeBoard } from "../cache/purge-board.ts";
 import type { CacheStore, PurgeScope } from "../cache/store.ts";
+import type { BodyRef } from "../cache/stored.ts";
 import { defectText } from "../core/failure.ts";
 import { BodyFolder } from "../transport/cache-disk/body-folder.ts";
 import { BodyPlaces } from "../transport/cache-disk/body-places.ts";
@@ -43,6 +44,9 @@ const SWEPT_AT_ONCE = 8192;
 const PLACES_A_TURN = 4096;
 /** Exchanges that began with the old cache: those that last longer may fill memory that nobody looks at. */
 const LEAVE_MS = 60_000;
+/** After a worker was killed: by then others have put what they had finished. */
+const AUDIT_AFTER_MS = 30_000;
+const AUDITED_AT_ONCE = 65_536;
 /** Control opens bodies for nobody, and few segments. */
 const NO_LIMIT = { openCount: 0, mayOpen: () => true };
 
@@ -164,6 +168,8 @@ class SharedCache implements CacheHouse {
   readonly #zone: CacheZone;
   readonly #keeper: DiskKeeper | undefined;
   readonly #log: Log;
+  readonly #bodies: BodyFolder | undefined;
+  #audit: NodeJS.Timeout | undefined;
   #source: SharedPurgeBoard | undefined;
   #sourceMade = -1;
   #sweptTo = 0;
@@ -176,6 +182,7 @@ class SharedCache implements CacheHouse {
     this.place = { zonePath: zone.path, bodies, disk: settings.disk };
     const tier = keeper?.tier;
     const files = bodies === undefined ? tier?.files : bodyFilesIn(bodies, log);
+    this.#bodies = files;
     this.#memory = openMemoryStore(zone, { row: CONTROL_ROW, files, cold: tier?.records, nearBytes: 0 });
     this.store = this.#memory;
     if (source === undefined) return;
@@ -223,8 +230,32 @@ class SharedCache implements CacheHouse {
     this.#zone.forgetWorker(row);
     const { bodies } = this.place;
     if (bodies !== undefined) removeParts(new BodyPlaces(bodies), (writer) => !isAlive(writer));
+    this.#auditLater();
     if (pid === undefined) return;
     this.#keeper?.forgetWorker(pid).catch((error: unknown) => this.#complain(`after ${pid} ended`, error));
+  }
+
+  /** What the process had in its hands, no entry may name by now. */
+  #auditLater(): void {
+    const bodies = this.#bodies;
+    if (bodies === undefined) return;
+    const { idsEnd } = bodies;
+    clearTimeout(this.#audit);
+    this.#audit = setTimeout(() => {
+      bodies
+        .audit(() => this.#files(), idsEnd)
+        .catch((error: unknown) => this.#complain("looking for bodies that nobody refers to", error));
+    }, AUDIT_AFTER_MS);
+    this.#audit.unref();
+  }
+
+  async #files(): Promise<readonly BodyRef[]> {
+    const files: BodyRef[] = [];
+    for (let from = 0; from < this.places; from += AUDITED_AT_ONCE) {
+      for (const file of filesFrom(this.#memory.parts, from, AUDITED_AT_ONCE)) files.push(file);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return files;
   }
 
   tidy(): void {
@@ -280,6 +311,7 @@ class SharedCache implements CacheHouse {
   }
 
   async close(end: CacheEnd): Promise<void> {
+    clearTimeout(this.#audit);
     this.#zone.remove();
     const { bodies } = this.place;
     if (bodies !== undefined && end !== "handed_over") removeBodyFolder(bodies);

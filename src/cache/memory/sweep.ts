@@ -5,7 +5,7 @@
  */
 import { urlOfKey } from "../key.ts";
 import { decodeRecord } from "../record.ts";
-import type { StoredResponse } from "../stored.ts";
+import type { BodyRef, StoredResponse } from "../stored.ts";
 import {
   COLD_SEGMENT,
   FLAGS,
@@ -130,6 +130,19 @@ export function keptFrom(parts: StoreParts, from: number, count: number): KeptRe
     });
   }
   return kept;
+}
+
+/** Body files that `count` entries from `from` on name. */
+export function filesFrom(parts: StoreParts, from: number, count: number): BodyRef[] {
+  const { index } = parts;
+  const files: BodyRef[] = [];
+  const end = Math.min(index.words.length / ENTRY_WORDS, from + count);
+  for (let slot = from; slot < end; slot++) {
+    const at = slot * ENTRY_WORDS;
+    const file = index.words[at + PUBLISHED] === 0 ? undefined : index.fileOf(at);
+    if (file !== undefined) files.push(file);
+  }
+  return files;
 }
 
 /** The response of an entry that is in memory, whatever its key: copied, and copied whole. */

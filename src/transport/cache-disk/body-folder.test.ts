@@ -1,5 +1,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { eventually, within } from "../../../tests/support/eventually.ts";
 import type { BodyWriter } from "../../cache/store.ts";
@@ -16,7 +24,7 @@ afterAll(() => {
 });
 
 function stage(budgetBytes: number | undefined = 64 * MIB) {
-  const root = mkdtempSync("/dev/shm/weir-bodies-test-");
+  const root = mkdtempSync("/dev/shm/weir-test-bodies-");
   made.push(root);
   makeBodyFolders(root);
   const board = DiskBoard.create(join(root, "board"), { bodyId: 2 ** 32, segment: 1 });
@@ -325,3 +333,41 @@ function bodyFilesIn(root: string): string[] {
     readdirSync(join(bodies, folder)).map((name) => join(bodies, folder, name)),
   );
 }
+
+describe("after a process was killed", () => {
+  test("files that no entry names are removed, and their room is free again", async () => {
+    const { folder, board, root } = stage();
+    const kept = await fill(begin(folder, MIB), pattern(MIB), 65_536);
+    const lost = await fill(begin(folder, MIB), pattern(MIB), 65_536);
+    const end = folder.idsEnd;
+    const later = await fill(begin(folder, MIB), pattern(MIB), 65_536);
+    board.addBodyPages(1000); // of files that are gone, and nobody was left to say so
+    expect(await folder.audit(() => Promise.resolve([kept, later]), end)).toBe(1);
+    expect(board.bodyPages).toBe(2 * pagesOf(MIB + 96));
+    expect([await folder.open(lost), (await folder.open(later))?.length]).toEqual([undefined, MIB]);
+    rmSync(join(root, "parts"), { recursive: true });
+    expect(await folder.audit(() => Promise.resolve([kept, later]), end)).toBe(0);
+  });
+
+  test("room that it had taken for bodies and for a segment is given back", () => {
+    const { board } = stage();
+    board.reserve(100, 10_000);
+    board.reserveLog(4096);
+    board.reserveLog(4096);
+    board.settleLog(4096);
+    expect([board.bodyPages, board.logPages]).toEqual([100, 8192]);
+    board.forgetProcess(process.pid);
+    expect([board.bodyPages, board.logPages, board.reservedPages]).toEqual([0, 4096, 0]);
+  });
+});
+
+test("a board takes its room when it is made: a page that a full disk cannot give would end the process", () => {
+  expect(statSync(join(stage().root, "board")).blocks * 512).toBe(128 * 1024);
+});
+
+test("a segment does not take the place of one that is still there", () => {
+  const { board } = stage();
+  expect([board.setLive(5, 1), board.setLive(5 + 8192, 1)]).toEqual([true, false]);
+  board.setDropped(5);
+  expect([board.setLive(5 + 8192, 1), board.isLive(5)]).toEqual([true, false]);
+});

@@ -15,6 +15,7 @@ import type { BodyReader, BodyWriter } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { tailBytes } from "./blocks.ts";
 import { BodyPlaces } from "./body-places.ts";
+import { sweepBodies } from "./body-sweep.ts";
 import { type BodyRoom, FileBodyWriter } from "./body-writer.ts";
 import { type DiskBoard, PAGE_BYTES, pagesOf } from "./disk-board.ts";
 import { type DescriptorRoom, OpenBodies } from "./open-bodies.ts";
@@ -24,6 +25,9 @@ import { codeOf, type Trouble } from "./trouble.ts";
 const STEP_PAGES = 64;
 /** Bodies being written at once by one worker: each has a descriptor and up to 1 MiB that waits. */
 const MAX_WRITERS = 256;
+/** Longer than it takes to put what was finished, and to remove what was forgotten. */
+const AUDIT_PAUSE_MS = 1000;
+
 export interface BodyFolderOptions {
   readonly root: string;
   readonly board: DiskBoard;
@@ -103,6 +107,36 @@ export class BodyFolder implements BodyFiles, BodyRoom {
   /** A file that an earlier start has left counts from now on (1), or is gone (-1). */
   count({ length }: BodyRef, sign: 1 | -1): void {
     if (!this.isMemory) this.#options.board.addBodyPages(sign * this.#pagesFor(length));
+  }
+
+  /** Ids that were given are below it. */
+  get idsEnd(): number {
+    return this.#options.board.bodyIdsEnd;
+  }
+
+  /**
+   * Removes files that nobody refers to, and tells the board what the others take: a process that was killed leaves what
+   * it had finished and not put, and what it had forgotten and not removed.
+   * in  `refsOf` all bodies that are kept; ids from `end` on are not looked at. out  files removed
+   */
+  async audit(refsOf: () => Promise<readonly BodyRef[]>, end: number): Promise<number> {
+    const kept = await refsOf();
+    const surplus = this.#surplusPages(kept);
+    const removed = await sweepBodies(this.places, new Set(kept.map(({ id }) => id)), end);
+    if (this.isMemory) return removed;
+    // what others finish or remove just now is in one of the two, what is wrong in both
+    await new Promise((resolve) => setTimeout(resolve, AUDIT_PAUSE_MS).unref());
+    const again = this.#surplusPages(await refsOf());
+    const isWrong = surplus !== 0 && Math.sign(surplus) === Math.sign(again);
+    if (isWrong) this.#options.board.addBodyPages(Math.abs(surplus) < Math.abs(again) ? -surplus : -again);
+    return removed;
+  }
+
+  /** Pages that the board counts and nobody has, or the other way round. */
+  #surplusPages(kept: readonly BodyRef[]): number {
+    const { board } = this.#options;
+    const pages = kept.reduce((sum, { length }) => sum + this.#pagesFor(length), 0);
+    return board.bodyPages - board.reservedPages - pages;
   }
 
   /** Gives back descriptors that nobody uses, as when the worker has too few. */

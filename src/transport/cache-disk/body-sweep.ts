@@ -36,7 +36,7 @@ export async function sweepBodies(
 /** Removes what processes were writing that died. out  how many */
 export function removeParts(places: BodyPlaces, isDead: (pid: number) => boolean): number {
   let removed = 0;
-  for (const name of readdirSync(places.parts)) {
+  for (const name of partsIn(places)) {
     if (!isDead(pidOfPart(name))) continue;
     unlink(join(places.parts, name)).catch(() => {
       // its writer has done it
@@ -44,6 +44,15 @@ export function removeParts(places: BodyPlaces, isDead: (pid: number) => boolean
     removed++;
   }
   return removed;
+}
+
+/** None when somebody has taken the folder away: then there is nothing to remove. */
+function partsIn({ parts }: BodyPlaces): string[] {
+  try {
+    return readdirSync(parts);
+  } catch {
+    return [];
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

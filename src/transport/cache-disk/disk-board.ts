@@ -6,13 +6,14 @@
  *        that outlived its control counts on the old one. Room is counted in pages of 4 KiB
  * rule   what a process has reserved for what it is still writing stands in its own slot too: when it is killed,
  *        control gives that back
+ * rule   all of the file is written when it is made: a page that a full disk cannot give ends the process that writes to it
  */
-import { closeSync, fchownSync, ftruncateSync, openSync, renameSync } from "node:fs";
+import { closeSync, fchownSync, openSync, renameSync, writeSync } from "node:fs";
 
 export const PAGE_BYTES = 4096;
 
 const FILE_BYTES = 128 * 1024;
-const MAGIC = 0x57_42_44_31;
+const MAGIC = 0x57_42_44_32;
 /** Words: magic, pages of bodies, pages of the log, number of the next segment. */
 const MAGIC_AT = 0;
 const BODIES_AT = 1;
@@ -22,8 +23,10 @@ const SEGMENT_AT = 3;
 const BODY_ID_AT = 8;
 const SLOTS_AT = 1024;
 const SLOTS = 1024;
-/** pid, pages reserved */
-const SLOT_WORDS = 2;
+/** pid, pages reserved for bodies, pages reserved for segments, spare */
+const SLOT_WORDS = 4;
+const SLOT_BODIES = 1;
+const SLOT_LOG = 2;
 const SLOTS_END = SLOTS_AT + SLOTS * SLOT_WORDS;
 /** Segments that have a place here: four times as many as there should ever be (`segmentBytesOf`). */
 const SEGMENT_SLOTS = 8192;
@@ -50,7 +53,8 @@ export class DiskBoard {
     owner?: { readonly uid: number; readonly gid: number },
   ): DiskBoard {
     const file = openSync(`${path}.new`, "w+", 0o600);
-    ftruncateSync(file, FILE_BYTES);
+    const zeros = Buffer.alloc(FILE_BYTES);
+    for (let done = 0; done < FILE_BYTES; ) done += writeSync(file, zeros, done);
     if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
     closeSync(file);
     const board = DiskBoard.#map(`${path}.new`);
@@ -76,6 +80,11 @@ export class DiskBoard {
 
   nextBodyId(): number {
     return Number(Atomics.add(this.#wide, BODY_ID_AT, 1n));
+  }
+
+  /** Below it are the ids that were given. */
+  get bodyIdsEnd(): number {
+    return Number(Atomics.load(this.#wide, BODY_ID_AT));
   }
 
   nextSegment(): number {
@@ -106,13 +115,22 @@ export class DiskBoard {
       Atomics.sub(this.#words, BODIES_AT, pages);
       return false;
     }
-    Atomics.add(this.#words, this.#ownSlot() + 1, pages);
+    Atomics.add(this.#words, this.#ownSlot() + SLOT_BODIES, pages);
     return true;
+  }
+
+  /** Of `bodyPages`, what is reserved by all processes. */
+  get reservedPages(): number {
+    let pages = 0;
+    for (let at = SLOTS_AT; at < SLOTS_END; at += SLOT_WORDS) {
+      pages += Atomics.load(this.#words, at + SLOT_BODIES);
+    }
+    return pages;
   }
 
   /** The body is kept, and so is its room: it is the file's now. */
   settle(pages: number): void {
-    Atomics.sub(this.#words, this.#ownSlot() + 1, pages);
+    Atomics.sub(this.#words, this.#ownSlot() + SLOT_BODIES, pages);
   }
 
   /** Gives back what was reserved. */
@@ -121,20 +139,37 @@ export class DiskBoard {
     this.addBodyPages(-pages);
   }
 
+  /** Takes room for a segment that is being made. */
+  reserveLog(pages: number): void {
+    this.addLogPages(pages);
+    Atomics.add(this.#words, this.#ownSlot() + SLOT_LOG, pages);
+  }
+
+  /** It is made: its room goes with it. */
+  settleLog(pages: number): void {
+    Atomics.sub(this.#words, this.#ownSlot() + SLOT_LOG, pages);
+  }
+
   /** A process has died: what it was writing will not be finished. */
   forgetProcess(pid: number): void {
     for (let at = SLOTS_AT; at < SLOTS_END; at += SLOT_WORDS) {
       if (Atomics.load(this.#words, at) !== pid) continue;
-      this.addBodyPages(-Atomics.exchange(this.#words, at + 1, 0));
+      this.addBodyPages(-Atomics.exchange(this.#words, at + SLOT_BODIES, 0));
+      this.addLogPages(-Atomics.exchange(this.#words, at + SLOT_LOG, 0));
       Atomics.store(this.#words, at, 0);
     }
   }
 
-  /** The segment can be read from now on. in  who writes it, 0 = nobody any more */
-  setLive(segment: number, writer: number): void {
+  /**
+   * The segment can be read from now on. in  who writes it, 0 = nobody any more. out  false: one that is older by all
+   * places there are still has its own
+   */
+  setLive(segment: number, writer: number): boolean {
     const at = slotOfSegment(segment);
+    if (Atomics.load(this.#words, at) !== 0) return false;
     Atomics.store(this.#words, at + 1, writer);
     Atomics.store(this.#words, at, segment);
+    return true;
   }
 
   setDropped(segment: number): void {

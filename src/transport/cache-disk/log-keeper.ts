@@ -54,12 +54,13 @@ export class LogKeeper {
 
   /** Finds the records of an earlier start. Before anybody else uses the log. */
   async restore(index: ColdIndex): Promise<Restored> {
-    const segments = this.#withinBudget(await this.#listAll());
     const { board, nowMs } = this.#options;
-    for (const { number, bytes } of segments) {
-      board.addLogPages(pagesOf(bytes));
-      board.setLive(number, 0);
-    }
+    const segments = this.#withinBudget(await this.#listAll()).filter(({ number, path }) => {
+      const isLive = board.setLive(number, 0);
+      if (!isLive) removeFile(path);
+      return isLive;
+    });
+    for (const { bytes } of segments) board.addLogPages(pagesOf(bytes));
     const nowS = Math.floor(nowMs() / 1000);
     const bodies = new Set<number>();
     let records = 0;

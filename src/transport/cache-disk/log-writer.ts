@@ -249,9 +249,11 @@ export class LogWriter {
     try {
       const file = await openFile(segmentPath(folder, number), "wx");
       if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
-      board.setLive(number, process.pid);
+      if (!board.setLive(number, process.pid)) throw closed(file);
+      board.settleLog(pagesOf(segmentBytes));
       this.#next = { number, file, list: new SegmentList(), offset: 0, hasFailed: false };
     } catch (error) {
+      board.settleLog(pagesOf(segmentBytes));
       board.addLogPages(-pagesOf(segmentBytes));
       // a number that an older board has given too: the next one is free
       if (codeOf(error) !== "EEXIST") {
@@ -268,7 +270,12 @@ export class LogWriter {
     // the keeper's own segment may overstep the log's share, never the whole
     const allowed = isKeeper ? limit - board.bodyPages : logPagesAllowed(limit, board.bodyPages);
     if (board.logPages + pages > allowed) return false;
-    board.addLogPages(pages);
+    board.reserveLog(pages);
     return true;
   }
+}
+
+function closed(file: number): Error {
+  closeFile(file);
+  return new Error("its place is another segment's");
 }

@@ -157,7 +157,8 @@ export class PurgeJournal {
 
   async #append(text: string): Promise<string | undefined> {
     try {
-      if (this.#list === -1) this.#list = await openFile(this.#listPath, "a");
+      // not for appending: what a write that failed has left there is written over by the next
+      if (this.#list === -1) this.#list = await openFile(this.#listPath, "w");
       const bytes = Buffer.from(text);
       await writeAll(this.#list, bytes, this.#listBytes);
       this.#listBytes += bytes.length;
