@@ -35,10 +35,17 @@ export const CERTIFICATE_NAMES = [
   "x-client-cert-serial", "x-client-cert-fingerprint", "x-client-cert-verified", "x-forwarded-client-cert",
 ] as const;
 
+/** What frameworks take for the scheme of a request, beside X-Forwarded-Proto: some proxies set one of them on all. */
+export const SCHEME_NAMES = [
+  "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-scheme", "x-url-scheme", "front-end-https",
+] as const;
+
 /** What makes some applications take a request for another one: a cache that keys by target and method must not trust it. */
 export const STEERING_NAMES = [
-  "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url", "x-original-host",
-  "x-host", "x-forwarded-scheme", "x-forwarded-path", "x-forwarded-uri",
+  "x-http-method-override", "x-http-method", "x-method-override", "x-original-method", "x-original-url",
+  "x-original-uri", "x-rewrite-url", "x-original-host", "x-host", "x-http-host-override", "x-backend-host",
+  "x-forwarded-path", "x-forwarded-uri", "x-invoke-path", "x-matched-path",
+  "x-now-route-matches", "x-middleware-subrequest", ...SCHEME_NAMES,
 ] as const;
 
 /** Names whose spellings with underscores CGI-style backends read as these (RFC 3875 §4.1.18 folds "-" to "_"). */

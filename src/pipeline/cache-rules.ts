@@ -12,10 +12,11 @@ import type { RequestTest } from "../cache/policy.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
 import type { ListenerConfig, RouteConfig } from "../config/config.ts";
 import { BODY_NONE } from "../core/body.ts";
+import { SCHEME_NAMES, STEERING_NAMES } from "../core/field-names.table.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import { cookieOf, parameterOf } from "../route/request-text.ts";
-import type { TlsSession } from "../session/exchange.ts";
+import type { Downstream } from "../session/exchange.ts";
 import type { CacheRules, Planned } from "./plan.ts";
 
 /** in  `listeners`: all of the version; the route's clients come in by some of them */
@@ -37,6 +38,8 @@ const portsOf = ({ bind }: ListenerConfig) =>
   bind.map((address) => (address.kind === "tcp" ? address.port : 0));
 
 const STEERING = fieldMask("steering");
+const STEERED = STEERING_NAMES.filter((name) => !(SCHEME_NAMES as readonly string[]).includes(name));
+const CERTIFICATE = fieldMask("client certificate");
 /** Preconditions that only the origin may judge (RFC 9111 §4.3.2), and what asks for more than an answer. */
 const NOT_OURS = fieldMask("if-match", "if-unmodified-since", "expect");
 const AUTHORIZATION = fieldIdOf("authorization");
@@ -54,10 +57,15 @@ export function bypassOf(exchange: Planned, rules: CacheRules): RuleCode | undef
 export function unfitOf(exchange: Planned, { policy }: CacheRules): RuleCode | undefined {
   const { requestFields: fields } = exchange;
   if (exchange.upgrade !== "") return "bypass_upgrade";
-  if ((fields.high & STEERING.high) !== 0) return "bypass_steering";
+  if ((fields.high & STEERING.high) !== 0 && isSteered(exchange)) return "bypass_steering";
   if ((fields.low & NOT_OURS.low) !== 0) return "bypass_precondition";
   if (policy.bypass.length > 0 && policy.bypass.some((test) => holds(exchange, test))) return "bypass_rule";
   return undefined;
+}
+
+/** What a trusted proxy says of the scheme is in the key (`forwardedKey`). */
+function isSteered({ requestFields, downstream }: Planned): boolean {
+  return !downstream.isTrusted || STEERED.some((name) => requestFields.joinedNamed(name) !== undefined);
 }
 
 function holds(exchange: Planned, { kind, name, value }: RequestTest): boolean {
@@ -75,12 +83,18 @@ function holds(exchange: Planned, { kind, name, value }: RequestTest): boolean {
 export function keyOf(exchange: Planned, rules: CacheRules): string {
   const { route, policy } = rules;
   const { downstream, requestFields } = exchange;
-  // an endpoint must not see a mark that is not in the key
+  const authority = authorityOf(exchange);
+  // an endpoint must not see what is not in the key: another spelling of the host, which it might write into its links,
+  if (authority !== exchange.authority) {
+    exchange.authority = authority;
+    exchange.isTargetAbsolute = true;
+  }
+  // or a mark without a query
   if (exchange.query === "") exchange.isPathAsSent &&= !exchange.rawTarget.endsWith("?");
   return cacheKey(policy.key, {
     route,
     scheme: downstream.scheme,
-    authority: authorityOf(exchange),
+    authority,
     path: exchange.path,
     query: exchange.query,
     requestFields,
@@ -96,15 +110,21 @@ function extraOf({ downstream, requestFields }: Planned, { keysPort }: CacheRule
 
 /** The request names its user: what is stored must be for everybody (RFC 9111 §3.5). */
 export function isAuthorized({ requestFields, downstream }: Planned): boolean {
-  return requestFields.has(AUTHORIZATION) || downstream.tls?.client !== undefined;
+  return isKnown(requestFields, downstream);
+}
+
+/** The same, by what the client sent. A proxy that is trusted may tell of the certificate that it has seen. */
+export function isKnown(fields: Fields, { tls, isTrusted }: Pick<Downstream, "tls" | "isTrusted">): boolean {
+  if (fields.has(AUTHORIZATION) || tls?.client !== undefined) return true;
+  return isTrusted && (fields.high & CERTIFICATE.high) !== 0;
 }
 
 /**
  * Under which it is noted what the answers for a key are like: what comes for those who are known, or carry cookies, says
  * nothing of the answers for others. Else one of them could take the cache away from all.
  */
-export function crowdOf(key: string, fields: Fields, tls: TlsSession | undefined): string {
-  if (fields.has(AUTHORIZATION) || tls?.client !== undefined) return `${key}\n+known`;
+export function crowdOf(key: string, fields: Fields, client: Pick<Downstream, "tls" | "isTrusted">): string {
+  if (isKnown(fields, client)) return `${key}\n+known`;
   return fields.has(COOKIE) ? `${key}\n+cookie` : key;
 }
 
@@ -120,6 +140,6 @@ export function authorityOf({ host, authority, downstream }: Planned): string {
 function withPort(host: string, authority: string, scheme: "http" | "https"): string {
   const colon = authority.lastIndexOf(":");
   const port = colon === -1 || authority.endsWith("]") ? "" : authority.slice(colon);
-  if (port === "" || port === (scheme === "https" ? ":443" : ":80")) return host;
+  if (port.length <= 1 || port === (scheme === "https" ? ":443" : ":80")) return host;
   return host + port;
 }

@@ -332,7 +332,7 @@ function pass(fetch: Fetch, rule: RuleCode): void {
   }
 }
 
-const crowdKey = ({ order, asked, tls }: Fetch) => crowdOf(order.key, asked, tls);
+const crowdKey = (fetch: Fetch) => crowdOf(fetch.order.key, fetch.asked, fetch);
 
 /** Says the answer something of the next? Not where the request alone was the reason. */
 function isTelling({ exchange: inner, order, directives }: Fetch, rule: RuleCode): boolean {

@@ -25,7 +25,7 @@ import { OWN_FIELDS } from "../protocol/h1/writer.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
-import { authorityOf } from "./cache-rules.ts";
+import { authorityOf, isKnown } from "./cache-rules.ts";
 import type { Fetch, FetchOrder, Fill, Keeping } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
 import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
@@ -120,7 +120,7 @@ function judgeFields(
     policy,
     chance(),
   );
-  const isForOne = inner.downstream.tls?.client !== undefined && (verdict.flags & SHAREABLE) === 0;
+  const isForOne = isKnown(asked, inner.downstream) && (verdict.flags & SHAREABLE) === 0;
   return verdict.isStorable && isForOne ? { ...verdict, isStorable: false, rule: "authorization" } : verdict;
 }
 

@@ -217,7 +217,7 @@ function absent(look: Look, there: There): Next {
   if (note.rounds > MAX_ROUNDS || isAlone(look, there, part)) return "choose";
   const { fetches } = exchange.plan.services;
   const key = part?.kind === "slice" ? sliceKey(note.place, part.number) : note.place;
-  const crowd = crowdOf(key, exchange.requestFields, exchange.downstream.tls);
+  const crowd = crowdOf(key, exchange.requestFields, exchange.downstream);
   const advice = fetches.adviceFor(crowd, clock.nowMs);
   const isPassing = part?.kind === "slice" ? advice !== "together" : advice === "pass";
   if (isPassing && stale === undefined) {

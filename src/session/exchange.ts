@@ -176,7 +176,7 @@ export class Exchange<Plan = unknown> {
   path = "";
   /** Without "?"; "" when there is none. */
   query = "";
-  /** True when the target named the authority itself (RFC 9112 §3.2.2). */
+  /** True when the authority is not told by Host: by the target (RFC 9112 §3.2.2), or in its normal form for the cache. */
   isTargetAbsolute = false;
   /** True when the path goes out exactly as it came in. */
   isPathAsSent = false;

@@ -5,9 +5,10 @@
  *        redirects: whatever of the first request gets through to it would be in the second client's page
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { response } from "../support/origin.ts";
 import { startWeir, type Weir } from "../support/weir.ts";
 import { ask, get } from "./ask.ts";
-import { CountingOrigin, expectHit, mirror } from "./cached.ts";
+import { CountingOrigin, expectHit, FRESH, mirror, targetOf } from "./cached.ts";
 
 let origin: CountingOrigin;
 let weir: Weir;
@@ -16,7 +17,11 @@ let count = 0;
 const freshPath = () => `/p${++count}`;
 
 beforeAll(async () => {
-  origin = await CountingOrigin.start(mirror);
+  origin = await CountingOrigin.start((request, connection) => {
+    const varies = /\/vary\/([\w-]+)/.exec(targetOf(request))?.[1];
+    if (varies === undefined) return mirror(request, connection);
+    return response(request.raw, [FRESH, "Content-Type: text/plain", `Vary: ${varies}`]);
+  });
   weir = await startWeir(`
 listeners:
   web: { bind: "127.0.0.1:0" }
@@ -56,6 +61,19 @@ for (const line of [
   "X-Original-Host: evil.test",
   "X-Original-URL: /evil",
   "X-Rewrite-URL: /evil",
+  "X-Forwarded-Ssl: evil",
+  "X-Forwarded-Protocol: evil",
+  "X-Scheme: evil",
+  "X-Url-Scheme: evil",
+  "Front-End-Https: evil",
+  "X-HTTP-Host-Override: evil.test",
+  "X-Backend-Host: evil.test",
+  "X-Original-URI: /evil",
+  "X-Original-Method: EVIL",
+  "X-Invoke-Path: /evil",
+  "X-Matched-Path: /evil",
+  "X-Now-Route-Matches: evil",
+  "X-Middleware-Subrequest: evil",
   "X-HTTP-Method-Override: EVIL",
   "X-HTTP-Method: EVIL",
   "X-Method-Override: EVIL",
@@ -80,6 +98,10 @@ for (const [line, honest] of [
   ["X-Forwarded-Proto: evil", "X-Forwarded-Proto: https"],
   ["X-Forwarded-Port: 6666", "X-Forwarded-Port: 443"],
   ["X-Forwarded-Prefix: /evil", "X-Forwarded-Prefix: /shop"],
+  ["X-Forwarded-Ssl: evil", "X-Forwarded-Ssl: on"],
+  ["X-Forwarded-Scheme: evil", "X-Forwarded-Scheme: https"],
+  ["X-Scheme: evil", "X-Scheme: https"],
+  ["Front-End-Https: evil", "Front-End-Https: on"],
   ["Forwarded: host=evil.test", "Forwarded: host=good.test"],
   ["X-Original-URL: /evil", "X-Forwarded-Proto: https"],
   ["X-HTTP-Method-Override: EVIL", "X-Forwarded-Proto: https"],
@@ -173,6 +195,28 @@ for (const [first, second, isShared] of [
     const answer = await from(second);
     expect(origin.count(path)).toBe(isShared ? 1 : 2);
     if (!isShared) expect(answer.body).toContain(`Host: ${second}\r\n`);
+  });
+}
+
+for (const host of ["a.test.", "A.Test", "a.test:80", "a.test:"]) {
+  test(`Host ${host} shares the page of a.test, and how it is written is not in that`, async () => {
+    const path = freshPath();
+    await ask(weir.port("web"), `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    const { body } = await ask(weir.port("web"), get(path));
+    expect(body).not.toContain(host === "a.test:" ? "a.test:\r\n" : host);
+    expect(body).toContain("Host: a.test\r\n");
+    expect(body).toContain("X-Forwarded-Host: a.test\r\n");
+    expect(origin.count(path)).toBe(1);
+  });
+}
+
+// what selects a variant, or is in the key, has to reach the endpoint as it was compared
+for (const line of ["Accept-Language: de", "Cookie: theme=dark", "Accept-Encoding: gzip", "X-Tenant: one"]) {
+  test(`${line} that Connection takes away does not select a page (RFC 9110 §7.6.1)`, async () => {
+    const path = `${freshPath()}/vary/${line.split(":")[0]}`;
+    await ask(weir.port("web"), get(path, line, `Connection: close, ${line.split(":")[0]}`));
+    const { body } = await ask(weir.port("web"), get(path, line));
+    expect(body).toContain(line);
   });
 }
 

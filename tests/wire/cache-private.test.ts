@@ -18,11 +18,14 @@ const FIELDS = new Map<string, readonly string[]>();
 
 beforeAll(async () => {
   origin = await CountingOrigin.start((request) => {
-    const user = request.field("x-user") ?? request.field("authorization") ?? request.field("cookie");
+    const names = ["x-user", "authorization", "cookie", "client-cert", "x-client-cert-subject"];
+    const user = names.map((name) => request.field(name)).find((value) => value !== undefined);
     return response(`for ${user}`, FIELDS.get(targetOf(request)) ?? []);
   });
   weir = await startWeir(`
-listeners: { web: { bind: "127.0.0.1:0" } }
+listeners:
+  web: { bind: "127.0.0.1:0" }
+  behind: { bind: "127.0.0.1:0", trustedProxies: [ "127.0.0.0/8" ] }
 routes:
   - { name: all, to: app, cache: { enabled: true } }
   - { name: beta, match: { headers: { x-beta: "1" } }, to: app, cache: { enabled: true } }
@@ -77,19 +80,34 @@ for (const [title, fields, users, isShared] of ROWS) {
   test(`${title}: ${isShared ? "one answer for all" : "everybody gets the own answer"}`, async () => {
     const path = pathFor(fields);
     const bodies: string[] = [];
-    for (const user of [...users, users[0]]) bodies.push((await ask(weir.port(), get(path, user))).body);
+    for (const user of [...users, users[0]]) bodies.push((await ask(weir.port("web"), get(path, user))).body);
     const [first = "", second = ""] = users.map((user) => `for ${user.slice(user.indexOf(": ") + 2)}`);
     expect(bodies).toEqual(isShared ? [first, first, first] : [first, second, first]);
   });
 }
 
+for (const [said, isShared] of [
+  ["max-age=60", false],
+  ["public, max-age=60", true],
+] as const) {
+  for (const name of ["Client-Cert", "X-Client-Cert-Subject"]) {
+    test(`${said} and who a trusted proxy says it is in ${name}: ${isShared ? "one answer for all" : "the own answer"}`, async () => {
+      const path = pathFor([`Cache-Control: ${said}`]);
+      const ofUser = async (...lines: string[]) => (await ask(weir.port("behind"), get(path, ...lines))).body;
+      const bodies = [await ofUser(`${name}: alice`), await ofUser(`${name}: bob`), await ofUser()];
+      const own = ["for alice", "for bob", "for undefined"];
+      expect(bodies).toEqual(isShared ? own.map(() => "for alice") : own);
+    });
+  }
+}
+
 for (const directive of ["no-cache", "private"]) {
   test(`a Set-Cookie that ${directive}="set-cookie" names is in nobody else's answer`, async () => {
     const path = pathFor([`Cache-Control: max-age=60, ${directive}="Set-Cookie"`, "Set-Cookie: id=alice"]);
-    const first = await ask(weir.port(), get(path, "Cookie: alice"));
+    const first = await ask(weir.port("web"), get(path, "Cookie: alice"));
     expect(first.field("set-cookie")).toBe("id=alice");
     FIELDS.set(path, [MAX_AGE]);
-    const second = await ask(weir.port(), get(path, "Cookie: bob"));
+    const second = await ask(weir.port("web"), get(path, "Cookie: bob"));
     expect(second.field("set-cookie")).toBeUndefined();
   });
 }
@@ -98,23 +116,26 @@ test("two routes never answer for each other, whatever the URL", async () => {
   const path = pathFor([MAX_AGE]);
   const bodies: string[] = [];
   for (const lines of [["X-User: a"], ["X-User: b", "X-Beta: 1"], ["X-User: c"], ["X-User: d", "X-Beta: 1"]])
-    bodies.push((await ask(weir.port(), get(path, ...lines))).body);
+    bodies.push((await ask(weir.port("web"), get(path, ...lines))).body);
   expect(bodies).toEqual(["for a", "for b", "for a", "for b"]);
 });
 
 test("an answer kept from a request without Authorization does not keep a later private one", async () => {
   const path = pathFor([MAX_AGE]);
-  await ask(weir.port(), get(path, "X-User: a"));
+  await ask(weir.port("web"), get(path, "X-User: a"));
   FIELDS.set(path, [MAX_AGE]);
-  const refreshed = await ask(weir.port(), get(path, "Authorization: Bearer b", "Cache-Control: no-cache"));
+  const refreshed = await ask(
+    weir.port("web"),
+    get(path, "Authorization: Bearer b", "Cache-Control: no-cache"),
+  );
   expect(refreshed.body).toBe("for Bearer b");
-  const after = await ask(weir.port(), get(path, "X-User: c"));
+  const after = await ask(weir.port("web"), get(path, "X-User: c"));
   expect(after.body).not.toContain("Bearer");
 });
 
 test("an error of the endpoint without a word about caching is asked for again", async () => {
   const path = pathFor([]);
   const before = origin.count(path);
-  for (const user of ["a", "b"]) await ask(weir.port(), get(path, `X-User: ${user}`));
+  for (const user of ["a", "b"]) await ask(weir.port("web"), get(path, `X-User: ${user}`));
   expect(origin.count(path) - before).toBe(2);
 });
