@@ -4,8 +4,8 @@
  * why    two requests with one key get one answer: whatever may change the answer has to be in it, and whatever does not
  *        should not
  * shape  lines. `route`, then `scheme://host[:port]/path[?query]`, then one `+…` line for each further part. Variants add
- *        `-…` lines (vary.ts), encoded ones `~coding`, slices `#number` (slice.ts). No part can hold a line feed, so no
- *        part can pass for another
+ *        `-…` lines (vary.ts), coded forms `~coding` (coded.ts), slices `#number` (slice.ts). No part can hold a line feed,
+ *        so no part can pass for another
  * rule   a query parameter is left out only when no common reader of queries would find a wanted one in it: a cache that
  *        reads `a=1;b=2` or `p%61ge=2` otherwise than the application can be made to store one page for another
  * cost   one concatenation for a policy that asks for nothing

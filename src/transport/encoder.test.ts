@@ -3,7 +3,18 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import zlib from "node:zlib";
 import type { Coding } from "../protocol/accept-encoding.ts";
-import { END, type EncodeMode, Encoder, encodeWhole, FLUSH, MAX_LEVEL, MORE } from "./encoder.ts";
+import {
+  bodySum,
+  DENSE_LEVEL,
+  END,
+  type EncodeMode,
+  Encoder,
+  encodeApart,
+  encodeWhole,
+  FLUSH,
+  MAX_LEVEL,
+  MORE,
+} from "./encoder.ts";
 
 const DECODE = { gzip: zlib.gunzipSync, br: zlib.brotliDecompressSync, zstd: zlib.zstdDecompressSync };
 const CODINGS = Object.keys(DECODE) as Coding[];
@@ -119,4 +130,51 @@ test("an encoder that is used after its end says so", () => {
   encoder.encode(TEXT, END);
   expect(() => encoder.encode(TEXT, MORE)).toThrow("encoder: stream error");
   encoder.close();
+});
+
+describe("apart", () => {
+  async function apart(source: Iterable<Buffer>, coding: Coding): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    await encodeApart(source, coding, DENSE_LEVEL, (piece) => void pieces.push(piece));
+    return Buffer.concat(pieces);
+  }
+
+  for (const coding of CODINGS) {
+    test(`${coding}: whatever the pieces, the same bytes come back`, async () => {
+      const pieces = [TEXT.subarray(0, 1), TEXT.subarray(1, 20_000), NOISE, TEXT.subarray(20_000)];
+      expect(DECODE[coding](await apart(pieces, coding)).equals(Buffer.concat(pieces))).toBe(true);
+      expect(DECODE[coding](await apart([], coding)).length).toBe(0);
+    });
+  }
+
+  test("the main thread has little to do with it", async () => {
+    const pieces = Array.from({ length: 60 }, (_, at) =>
+      Buffer.from(TEXT.toString().replaceAll("e", `${at}`)),
+    );
+    const usedMs = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1000;
+    const all = process.cpuUsage();
+    const thread = usedMs(process.threadCpuUsage());
+    await apart(pieces, "br");
+    const ownMs = usedMs(process.threadCpuUsage()) - thread;
+    expect(ownMs).toBeLessThan(usedMs(process.cpuUsage(all)) / 2);
+  });
+
+  test("what the source or the taker throws is thrown", async () => {
+    function* broken(): Generator<Buffer> {
+      yield TEXT;
+      throw new Error("torn");
+    }
+    await expect(apart(broken(), "gzip")).rejects.toThrow("torn");
+    const full = () => {
+      throw new Error("full");
+    };
+    await expect(encodeApart([NOISE], "gzip", 5, full)).rejects.toThrow("full");
+  });
+});
+
+test("bodies are told apart by a whole number that any file can hold", () => {
+  const one = bodySum(TEXT);
+  expect(Number.isSafeInteger(one)).toBe(true);
+  expect(bodySum(Buffer.from(TEXT))).toBe(one);
+  expect(bodySum(TEXT.subarray(1))).not.toBe(one);
 });

@@ -97,3 +97,29 @@ test("bodies are flushed together, once for each time they ask", async () => {
   await eventually(() => told.length === 3, 1000, "the next round");
   expect(told).toEqual(["one", "two", "again"]);
 });
+
+test("apart from the thread one body is encoded at a time, and its memory counts", () => {
+  const { encoders, budget } = encodersOf(100 * MIB);
+  expect(encoders.beginApart(MIB, false)).toBe(true);
+  expect([encoders.open, budget.usedBytes]).toEqual([1, MIB]);
+  expect(encoders.beginApart(MIB, true)).toBe(false);
+  encoders.endApart(MIB);
+  expect([encoders.open, budget.usedBytes]).toEqual([0, 0]);
+  expect(encoders.beginApart(MIB, true)).toBe(true);
+});
+
+test("it begins only where its memory is a small part of all", () => {
+  const { encoders } = encodersOf(8 * MIB);
+  expect(encoders.beginApart(MIB + 1, true)).toBe(false);
+  expect(encoders.beginApart(MIB, true)).toBe(true);
+});
+
+test("in a busy thread it begins only where it spares that work; never while requests are turned away", () => {
+  const { encoders } = encodersOf(100 * MIB);
+  for (let looks = 0; looks < 5; looks++) encoders.judge(1, false);
+  expect(encoders.beginApart(MIB, false)).toBe(false);
+  expect(encoders.beginApart(MIB, true)).toBe(true);
+  encoders.endApart(MIB);
+  encoders.judge(1, true);
+  expect(encoders.beginApart(MIB, true)).toBe(false);
+});
