@@ -261,11 +261,18 @@ class SharedCache implements CacheHouse {
   tidy(): void {
     try {
       this.#catchUp();
+      if (this.#memory.board.isWornOut) this.#tellWornOut();
       this.#keeper?.look();
       this.#sweptTo = sweep(this.#memory.parts, this.#sweptTo, SWEPT_AT_ONCE, Date.now());
     } catch (error) {
       this.#complain("tidying up", error);
     }
+  }
+
+  #tellWornOut(): void {
+    const text = "the clock of purges has come to its end: nothing is cached until Weir is started anew";
+    if (text !== this.#lastComplaint) this.#log("error", "cache", text);
+    this.#lastComplaint = text;
   }
 
   /** Control goes on whatever happens to the cache; the same is not told again. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { BufferArena } from "./memory/arena.ts";
 import { BOARD_RULES, privateMemory, RULE_BYTES } from "./memory/layout.ts";
-import { SharedPurgeBoard, secretIn } from "./purge-board.ts";
+import { LAST_CLOCK, SharedPurgeBoard, secretIn } from "./purge-board.ts";
 import { factsOf } from "./store.cases.ts";
 import type { PurgeScope } from "./store.ts";
 
@@ -161,4 +161,19 @@ test("a purge that was written down is the same when it is made again", () => {
     "alive",
     clock,
   ]);
+});
+
+test("when no later clock is left, everything counts as purged, and marks still fit a record", () => {
+  const board = new SharedPurgeBoard(memoryOf());
+  const early = fetched(board);
+  board.skipTo(LAST_CLOCK - 2);
+  const late = fetched(board);
+  expect([board.stateOf(early, URL), board.stateOf(late, URL), board.isWornOut]).toEqual([
+    "alive",
+    "alive",
+    false,
+  ]);
+  for (let purge = 0; purge < 5; purge++) board.purge({ kind: "tag", tag: "other" }, false);
+  expect([board.clock, board.isWornOut]).toEqual([LAST_CLOCK, true]);
+  for (const facts of [early, late, fetched(board)]) expect(board.stateOf(facts, URL)).toBe("gone");
 });

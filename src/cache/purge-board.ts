@@ -8,6 +8,8 @@
  * rule   too much may be purged, too little never: names share slots, the oldest rule of a full ring becomes a purge of its
  *        host, a long prefix is cut
  * cost   one load while nothing was purged since the fetch; else two loads a slot, and a comparison for each newer rule
+ * bound  LAST_CLOCK purges, those of unsafe requests included: some weeks at a thousand a second. Then everything counts
+ *        as purged, until a start makes another board
  * note   hashes are by the zone's secret: marks and slots mean something only together with it (`snapshot`)
  */
 import { hostOfUrl } from "./key.ts";
@@ -43,6 +45,8 @@ const RULE_IS_SOFT = 1;
 const RULE_LENGTH = 2;
 
 const ALL_SLOT = 0;
+/** Some below what a word holds: each process may be one purge beyond it for a moment. */
+export const LAST_CLOCK = 0x7fff_0000;
 /** A process that dies while it holds the lock is waited for no longer than this; then its rule purges a whole host. */
 const LOCK_TRIES = 1000;
 
@@ -97,7 +101,15 @@ export class SharedPurgeBoard implements PurgeBoard {
 
   /** Advances the clock: for a purge that is written down before it is made with `purgeAt`. */
   nextClock(): number {
-    return Atomics.add(this.#words, CLOCK, 1) + 1;
+    const clock = Atomics.add(this.#words, CLOCK, 1) + 1;
+    if (clock <= LAST_CLOCK) return clock;
+    Atomics.store(this.#words, CLOCK, LAST_CLOCK);
+    return LAST_CLOCK;
+  }
+
+  /** There is no later clock: nothing is given out any more. */
+  get isWornOut(): boolean {
+    return this.clock >= LAST_CLOCK;
   }
 
   /** No clock up to this one is given any more: after a crash, responses may bear marks that no snapshot has seen. */
@@ -115,7 +127,9 @@ export class SharedPurgeBoard implements PurgeBoard {
 
   stateOf(facts: Pick<StoredFacts, "mark" | "purgeSlots">, url: string): "alive" | "stale" | "gone" {
     // one load tells of nearly every response that nothing was purged since it was fetched
-    if (Atomics.load(this.#words, CLOCK) <= facts.mark) return "alive";
+    const { clock } = this;
+    if (clock <= facts.mark && clock < LAST_CLOCK) return "alive";
+    if (clock >= LAST_CLOCK) return "gone";
     const bySlots = this.#stateBySlots(facts);
     return bySlots === "gone" || !this.hasRules ? bySlots : this.#stateByRules(facts.mark, url, bySlots);
   }
