@@ -86,10 +86,9 @@ export class BodyFlow implements Upstream, GrowthReader {
   }
 
   async #read(): Promise<void> {
-    const { descriptor, length } = this.#source;
     // where a file is sent, this piece is only to hear when the client takes more
-    const most = descriptor === undefined ? TURN_BYTES : NUDGE_BYTES;
-    const end = Math.min(this.#end, length, this.position + most);
+    const most = this.#descriptor === undefined ? TURN_BYTES : NUDGE_BYTES;
+    const end = Math.min(this.#end, this.#source.length, this.position + most);
     const bytes = await this.#source.read(this.position, end);
     readClock();
     this.#isReading = false;
@@ -99,14 +98,22 @@ export class BodyFlow implements Upstream, GrowthReader {
     this.grown();
   }
 
-  /** The kernel sends from the file, where nobody has to see the bytes. out  false: it took none */
-  #sendFile(): boolean {
-    const { descriptor } = this.#source;
+  /** The file to send from, where nobody has to see the bytes: they are neither coded nor enciphered. */
+  get #descriptor(): number | undefined {
     const { downstream, plan } = this.#exchange;
-    if (descriptor === undefined || downstream.sendFile === undefined || plan.coder !== undefined)
-      return false;
-    const end = Math.min(this.#end, this.#source.length, this.#turnEnd);
-    const taken = downstream.sendFile(this.#exchange, descriptor, this.position, end - this.position);
+    const isPlain = downstream.sendFile !== undefined && downstream.tls === undefined;
+    return isPlain && plan.coder === undefined ? this.#source.descriptor : undefined;
+  }
+
+  /** The kernel sends from the file. out  false: it took none */
+  #sendFile(): boolean {
+    const { downstream } = this.#exchange;
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined || downstream.sendFile === undefined) return false;
+    const { fileStart = 0, fileEnd = this.#source.length } = this.#source;
+    const end = Math.min(this.#end, fileEnd, this.#turnEnd);
+    const from = this.position - fileStart;
+    const taken = downstream.sendFile(this.#exchange, descriptor, from, end - this.position);
     this.position += taken;
     return taken > 0;
   }

@@ -22,6 +22,9 @@ export interface BodySource {
   readonly isComplete: boolean;
   /** A file that lies in memory and begins with the body, to be sent from without reading. */
   readonly descriptor?: number | undefined;
+  /** Where in the body that file begins and ends, if it has not all of it. */
+  readonly fileStart?: number;
+  readonly fileEnd?: number;
   /** A piece from `position` on that is in memory now. */
   peek(position: number): Buffer | undefined;
   /** As far as one piece goes; `end` is at most `length`. fails  rejects when it cannot be had any more */

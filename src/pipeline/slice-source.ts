@@ -24,6 +24,9 @@ import type { BodySource, GrowingBody, GrowthReader } from "./growing-body.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
 
+/** Of a slice that has just been opened. */
+const FIRST_BYTES = 16 * 1024;
+
 /** What is sent in slices, and where they are. */
 export interface Sliced {
   readonly exchange: Planned;
@@ -129,6 +132,21 @@ export class SliceSource implements BodySource {
     return this.#of.length;
   }
 
+  /** Of the slice that the client is at. */
+  get descriptor(): number | undefined {
+    const current = this.#current;
+    const isThere = current !== undefined && current.number === this.#numberAt(this.#reader?.position ?? -1);
+    return isThere ? current.source.descriptor : undefined;
+  }
+
+  get fileStart(): number {
+    return (this.#current?.number ?? 0) * this.#of.sliceBytes;
+  }
+
+  get fileEnd(): number {
+    return this.fileStart + (this.#current?.source.length ?? 0);
+  }
+
   /** Begins with a slice that is at hand, or arriving. In the same turn as its head: bytes that nobody reads may go. */
   begin(number: number, body: GrowingBody | Buffer): void {
     const isNeeded = this.#reader !== undefined && this.#numberAt(this.#reader.position) === number;
@@ -160,7 +178,9 @@ export class SliceSource implements BodySource {
       await follower.more();
     }
     const held = source.peek(from);
-    const to = Math.min(end - number * sliceBytes, source.length);
+    // where a file can be sent from, all but the beginning is
+    const most = source.descriptor === undefined ? source.length : from + FIRST_BYTES;
+    const to = Math.min(end - number * sliceBytes, source.length, most);
     // what others hold too is not this reader's to give away
     return held === undefined ? source.read(from, to) : Buffer.from(held.subarray(0, to - from));
   }

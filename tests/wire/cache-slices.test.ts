@@ -76,11 +76,11 @@ class Place {
     this.weir = weir;
   }
 
-  static async start(content: Partial<Content> = {}, more = ""): Promise<Place> {
+  static async start(content: Partial<Content> = {}, slice = "64KiB"): Promise<Place> {
     const own = { ...CONTENT, ...content };
     const origin = await CountingOrigin.start((request, connection) => answer(own, request, connection));
     stage.after(() => origin.stop());
-    const cache = `enabled: true, slice: 64KiB${more}`;
+    const cache = `enabled: true, slice: ${slice}`;
     return new Place(own, origin, await stage.weir(cachedTo(origin.address, cache)));
   }
 
@@ -108,6 +108,9 @@ class Place {
     await eventually(isThere, 5000, "the slices to be stored");
   }
 }
+
+/** Larger than a record: these lie in files. */
+const LARGE_SLICE = 256 * 1024;
 
 const rangeOf = (number: number) => `bytes=${number * SLICE}-${(number + 1) * SLICE - 1}`;
 const ALL = Array.from({ length: 11 }, (_, number) => rangeOf(number));
@@ -156,6 +159,23 @@ test("a range in the middle of ten gigabytes costs two slices", async () => {
   const got = await place.of(`Range: bytes=${from}-${from + 19}`);
   expect([got.status, got.body]).toEqual([206, place.text(from, from + 20)]);
   expect(place.origin.requests.length).toBe(2);
+});
+
+test("slices that lie in files are sent whole, in part, and to several at once", async () => {
+  const place = await Place.start({ length: 9 * LARGE_SLICE + 77 }, "256KiB");
+  expect((await place.of()).body === place.text()).toBe(true);
+  await place.settled();
+  const before = place.origin.requests.length;
+  const slow = await stage.client(place.port);
+  await slow.send(get("/film.mp4"));
+  await slow.until("\r\n\r\n");
+  slow.pause();
+  const [from, end] = [2 * LARGE_SLICE - 10_000, 7 * LARGE_SLICE + 5];
+  const [all, part] = await Promise.all([place.of(), place.of(`Range: bytes=${from}-${end - 1}`)]);
+  expect([all.body === place.text(), part.body === place.text(from, end)]).toEqual([true, true]);
+  slow.resume();
+  expect((await slow.response()).body === place.text()).toBe(true);
+  expect(place.origin.requests.length).toBe(before);
 });
 
 test("several ranges at once are the endpoint's to answer", async () => {
