@@ -59,7 +59,7 @@ export function objectOf(stored: StoredResponse, told: ObjectFacts): CacheObject
     ttlSec: verdict.ttlSec,
     staleWhileRevalidateSec: Math.max(0, Math.floor(facts.staleWhileRevalidateMs / 1000)),
     staleIfErrorSec: Math.max(0, Math.floor(facts.staleIfErrorMs / 1000)),
-    storedAt: new Date(facts.respondedAtMs).toISOString(),
+    storedAt: instantText(facts.respondedAtMs),
     bodyBytes: stored.bodyLength,
     tier,
     flags: FLAG_NAMES.filter(([flag]) => (facts.flags & flag) !== 0).map(([, name]) => name),
@@ -86,6 +86,12 @@ export function topRowOf({ response, uses }: KeptResponse, nowMs: number): Cache
     bodyBytes: bodyLength,
     ttlSec: Math.floor((facts.lifetimeMs - ageOf(facts, nowMs)) / 1000),
   };
+}
+
+/** Empty when it is none: it is what a worker wrote. */
+function instantText(ms: number): string {
+  const instant = new Date(ms);
+  return Number.isNaN(instant.getTime()) ? "" : instant.toISOString();
 }
 
 /** What is in a key besides route and URL, a line each. */

@@ -2,6 +2,7 @@
  * Sweep: what one process does for all: order after a worker died, room taken back from what is of no use, and figures.
  *
  * rule   control does it, in pieces, so that nothing waits for it
+ * rule   a worker may have been taken over: whatever stands in shared memory, control reads nothing outside of it and goes on
  */
 import { urlOfKey } from "../key.ts";
 import { decodeRecord } from "../record.ts";
@@ -105,8 +106,9 @@ function isOfNoUse(parts: StoreParts, at: number, nowS: number): boolean {
   const isCold =
     words[at + COLD_SEGMENT] !== 0 && parts.cold?.isLive(words[at + COLD_SEGMENT] as number) !== false;
   const place = words[at + PLACE] as number;
-  const isHere =
-    place !== NOWHERE && parts.segments.generationOf(segmentOf(place)) === words[at + GENERATION];
+  const { segments } = parts;
+  const segment = segmentOf(place);
+  const isHere = segment < segments.count && segments.generationOf(segment) === words[at + GENERATION];
   if (!isHere) return !isCold;
   if (((words[at + FLAGS] as number) & HAS_FILE) === 0) return false;
   const response = responseAt(parts, at);
