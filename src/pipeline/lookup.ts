@@ -155,7 +155,10 @@ function missing(look: Look): Next {
   const { fetches } = exchange.plan.services;
   const number = firstSlice(rangeOf(exchange), sliceBytes);
   if (number === undefined || fetches.isUnsliced(note.place, clock.nowMs)) return absent(look, NOTHING);
-  return seeSlice(look, { kind: "slice", number, sliceBytes }, findAt(look, sliceKey(note.place, number)));
+  const key = sliceKey(note.place, number);
+  // of what was for one client alone a slice is of no use: the rest could not follow
+  if (fetches.adviceFor(key, clock.nowMs) !== "together") return absent(look, NOTHING);
+  return seeSlice(look, { kind: "slice", number, sliceBytes }, findAt(look, key));
 }
 
 /** HEAD has no range (RFC 9110 §14.2). */
@@ -219,8 +222,7 @@ function absent(look: Look, there: There): Next {
   const key = part?.kind === "slice" ? sliceKey(note.place, part.number) : note.place;
   const crowd = crowdOf(key, exchange.requestFields, exchange.downstream);
   const advice = fetches.adviceFor(crowd, clock.nowMs);
-  const isPassing = part?.kind === "slice" ? advice !== "together" : advice === "pass";
-  if (isPassing && stale === undefined) {
+  if (advice === "pass" && stale === undefined) {
     note.passes("unshared");
     return "choose";
   }
