@@ -102,12 +102,32 @@ export function codedResponse(
 export function codedLines(fields: Fields, coding: Coding): string {
   const kept = fields.view();
   for (const name of BYTE_FIELDS) kept.drop(name);
+  return `${weakTagLines(kept)}Content-Encoding: ${coding}\r\n${varyLine(fields)}`;
+}
+
+/** The response as it leaves where others get it coded. in  `isWeak`: for 304, to a client that holds the weak tag */
+export function uncodedResponse(stored: StoredResponse, isWeak: boolean): StoredResponse {
+  const { fields } = stored;
+  const lines = isWeak ? weakTagLines(fields.view()) : fields.linesWithout(0, 0);
+  return { ...stored, fields: fieldsOfLines(lines + varyLine(fields)), answers: undefined };
+}
+
+/** The tag of a response if it is strong, else "". */
+export function strongTagOf(fields: Fields): string {
   const tag = fields.get(ETAG);
-  const isStrong = tag?.startsWith('"') === true;
-  if (isStrong) kept.drop("etag");
+  return tag?.startsWith('"') === true ? tag : "";
+}
+
+/** in  fields that nobody else reads */
+function weakTagLines(fields: Fields): string {
+  const tag = strongTagOf(fields);
+  if (tag === "") return fields.linesWithout(0, 0);
+  fields.drop("etag");
+  return `${fields.linesWithout(0, 0)}ETag: W/${tag}\r\n`;
+}
+
+/** Vary, if it does not name Accept-Encoding yet. */
+function varyLine(fields: Fields): string {
   const vary = fields.joined(VARY);
-  return (
-    `${kept.linesWithout(0, 0)}${isStrong ? `ETag: W/${tag}\r\n` : ""}Content-Encoding: ${coding}\r\n` +
-    (vary !== undefined && VARIES_ALREADY.test(vary) ? "" : "Vary: Accept-Encoding\r\n")
-  );
+  return vary !== undefined && VARIES_ALREADY.test(vary) ? "" : "Vary: Accept-Encoding\r\n";
 }

@@ -5,18 +5,19 @@
  * shape  the first client that takes a coding of a small response has it encoded, and that is kept. A larger body is encoded
  *        behind the clients' back once SOME have asked for it; so is, at the highest level, a small one that MANY ask for
  * rule   a form is used only when its record says that it was made of this response and this body
- * rule   ranges, and who is not modified, have nothing to do with forms
+ * rule   ranges are of the bytes as they came; a 304 names the tag that the client holds, as far as that can be told
  * fails  whatever goes wrong with a form costs the form: the client's answer is encoded on its way
  * cost   a route without `compress`: one branch. A hit in a coding: one more look into the store
  * spec   RFC 9110 §8.4, §12.5.3
  */
-import { codedKey, codedResponse, isCodedOf } from "../cache/coded.ts";
+import { codedKey, codedResponse, isCodedOf, strongTagOf, uncodedResponse } from "../cache/coded.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
 import { DENSE, type StoredResponse } from "../cache/stored.ts";
 import { isNotModified } from "../cache/validate.ts";
 import { newMemo } from "../core/answer-memo.ts";
 import { defectText } from "../core/failure.ts";
 import { fieldIdOf, fieldMask } from "../core/field-names.ts";
+import type { Fields } from "../core/fields.ts";
 import type { Coding } from "../protocol/accept-encoding.ts";
 import { clock } from "../transport/clock.ts";
 import { isAskedNotTo, isForCoding } from "./compress-head.ts";
@@ -32,6 +33,7 @@ const MANY = 16;
 
 const ACCEPT_ENCODING = fieldIdOf("accept-encoding");
 const CONDITIONS = fieldMask("if-none-match", "if-modified-since");
+const IF_NONE_MATCH = fieldIdOf("if-none-match");
 const RANGE = fieldIdOf("range");
 
 /** A coded record put together with the response that it is a form of. */
@@ -43,35 +45,81 @@ interface Pair {
 const FORMS = new WeakMap<StoredResponse, Forms>();
 const PAIRS = new WeakMap<StoredResponse, Pair>();
 
-/** The form that the client would have, stored or not. out  undefined = the response as it is */
-export function wishFor(
+/**
+ * What the client gets, or would have.
+ * out  a Wish for a coded form, to be looked for; or the response, settled where it can be told how it leaves
+ */
+export function formFor(
   exchange: Planned,
   store: CacheStore,
   stored: StoredResponse,
   compression: Compression,
-): Wish | undefined {
+): Wish | StoredResponse {
   const { requestFields, plan } = exchange;
   plan.form = undefined;
-  plan.isCoded = false;
-  if (requestFields.has(RANGE)) return undefined;
+  plan.isSettled = false;
+  if (requestFields.has(RANGE)) return stored;
   const forms = formsOf(stored, plan.route as Route, compression);
-  if (!forms.isFit || isAskedNotTo(requestFields)) return undefined;
+  if (!forms.isFit) return stored;
+  const held = (requestFields.low & CONDITIONS.low) === 0 ? undefined : heldForm(exchange, forms, stored);
+  if (held !== undefined) return held;
+  if (isAskedNotTo(requestFields)) return stored;
   const { coding } = compression.choose(requestFields.joined(ACCEPT_ENCODING));
-  if (coding === undefined || hasIt(exchange, stored)) return undefined;
+  if (coding === undefined) return settled(exchange, stored, plainOf(forms, stored));
   return { exchange, store, stored, forms, form: formOf(forms, stored, coding) };
 }
 
-/** The answer is 304: which tag is in it goes by the one that the client holds. */
-function hasIt({ requestFields, plan }: Planned, stored: StoredResponse): boolean {
-  if ((requestFields.low & CONDITIONS.low) === 0) return false;
-  return isNotModified(stored, requestFields, plan.services.epochMs + clock.nowMs);
+/** For a 304, which speaks of the tag that the client holds. out  undefined: it holds something else */
+function heldForm(exchange: Planned, forms: Forms, stored: StoredResponse): StoredResponse | undefined {
+  const { requestFields, plan } = exchange;
+  const held = formHeld(requestFields, forms, stored);
+  if (!isNotModified(held ?? stored, requestFields, plan.services.epochMs + clock.nowMs)) return undefined;
+  return held === undefined ? stored : settled(exchange, stored, held);
+}
+
+/** out  undefined when it names several tags, and nobody knows which it holds */
+function formHeld(request: Fields, forms: Forms, stored: StoredResponse): StoredResponse | undefined {
+  const index = request.indexOf(IF_NONE_MATCH);
+  if (index === -1 || forms.tag === "") return plainOf(forms, stored);
+  if (request.isRepeated(IF_NONE_MATCH)) return undefined;
+  if (request.isValue(index, forms.tag)) return plainOf(forms, stored);
+  return request.isValue(index, forms.weakTag) ? weakOf(forms, stored) : undefined;
+}
+
+/** Nothing more is to be said about it, unless the route says it. */
+function settled(exchange: Planned, stored: StoredResponse, form: StoredResponse): StoredResponse {
+  const { plan } = exchange;
+  if (plan.route?.responseEdits !== undefined) return stored;
+  plan.isSettled = true;
+  shareAnswers(form, stored);
+  return form;
+}
+
+function plainOf(forms: Forms, stored: StoredResponse): StoredResponse {
+  forms.plain ??= uncodedResponse(stored, false);
+  return forms.plain;
+}
+
+function weakOf(forms: Forms, stored: StoredResponse): StoredResponse {
+  forms.weak ??= uncodedResponse(stored, true);
+  return forms.weak;
 }
 
 function formsOf(stored: StoredResponse, route: Route, compression: Compression): Forms {
   const known = FORMS.get(stored);
   if (known?.route === route) return known;
   const isFit = isForCoding(stored, compression, route.responseEdits);
-  const forms: Forms = { route, isFit, of: new Map(), bodyId: undefined };
+  const tag = strongTagOf(stored.fields);
+  const forms: Forms = {
+    route,
+    isFit,
+    of: new Map(),
+    tag,
+    weakTag: `W/${tag}`,
+    plain: undefined,
+    weak: undefined,
+    bodyId: undefined,
+  };
   FORMS.set(stored, forms);
   return forms;
 }
@@ -110,7 +158,7 @@ export function fitting(wish: Wish, found: StoredResponse | undefined): StoredRe
   }
   const { form, exchange, stored } = wish;
   if (form.uses >= MANY && !form.isTried) makeDense(wish, found);
-  exchange.plan.isCoded = true;
+  exchange.plan.isSettled = true;
   shareAnswers(response, stored);
   return response;
 }

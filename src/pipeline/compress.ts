@@ -6,7 +6,7 @@
  * out    the same answer, or one with another body, head and framing; `plan.coder` where the body goes on
  * rule   a body that is here whole is encoded at once and keeps a Content-Length; where that makes it no smaller it leaves
  *        as it is. Anything else is encoded as it comes
- * rule   what the cache gives out coded has had all this done, and passes
+ * rule   what the cache gives out settled, coded or not, has had all this done, and passes
  * cost   a route without `compress`: one branch. Else the judgement, 0.3 µs, and the encoder
  * spec   RFC 9110 §8.4
  */
@@ -37,7 +37,7 @@ const CONTENT_TYPE = fieldIdOf("content-type");
 
 /** Just before the head is sent. */
 export function compressAnswer(exchange: Planned, compression: Compression): void {
-  if (exchange.plan.isCoded) {
+  if (exchange.plan.isSettled) {
     if (exchange.plan.route?.responseEdits !== undefined) describeStoredCoded(exchange);
     return;
   }

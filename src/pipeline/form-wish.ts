@@ -16,6 +16,12 @@ export interface Forms {
   /** Its answers may be compressed. */
   readonly isFit: boolean;
   readonly of: Map<Coding, Form>;
+  /** Its tag, if that is strong, else ""; and that of its coded forms. */
+  readonly tag: string;
+  readonly weakTag: string;
+  /** As it leaves without a coding, and as a client with the weak tag knows it; made for the first who gets it so. */
+  plain: StoredResponse | undefined;
+  weak: StoredResponse | undefined;
   /** Names the body; undefined = nobody has asked. */
   bodyId: number | undefined;
 }

@@ -271,8 +271,8 @@ export class Plan {
   flow: Flow | undefined;
   /** A stored response answers, of which the client would rather have a form that is not stored. */
   form: WantedForm | undefined;
-  /** The stored form that the client likes best answers. */
-  isCoded = false;
+  /** A stored response answers in a form whose head says already what compression has to say. */
+  isSettled = false;
   /** Set when the proxy answers by itself. */
   local: LocalAnswer | undefined;
   /** The client speaks gRPC-Web and the endpoint gRPC: bodies are turned from one into the other. */

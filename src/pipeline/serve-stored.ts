@@ -4,8 +4,8 @@
 import type { BodyReader, CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import { clock, readClock } from "../transport/clock.ts";
-import { findForm, fitting, wishFor } from "./coded-forms.ts";
-import { FileSource } from "./file-source.ts";
+import { findForm, fitting, formFor } from "./coded-forms.ts";
+import { FileSource, openBody } from "./file-source.ts";
 import type { Wish } from "./form-wish.ts";
 import { type NextOf, WAIT } from "./phases.table.ts";
 import type { Planned, Route } from "./plan.ts";
@@ -27,8 +27,8 @@ export function serveStored(
 ): Next {
   if (isLacking(exchange, stored, wallOf(exchange))) return gone();
   const { compress } = exchange.plan.route as Route;
-  const wish = compress === undefined ? undefined : wishFor(exchange, store, stored, compress);
-  if (wish === undefined) return serveBody(exchange, store, stored, gone);
+  const wish = compress === undefined ? stored : formFor(exchange, store, stored, compress);
+  if (!("form" in wish)) return serveBody(exchange, store, wish, gone);
   const form = findForm(wish, wallOf(exchange));
   if (form === undefined || !("isCold" in form)) return serveForm(wish, form, gone);
   return later(exchange, store.read(form), (read) => serveForm(wish, fitting(wish, read), gone));
@@ -42,7 +42,7 @@ function serveForm(
 ): Next {
   if (form === undefined) return serveBody(exchange, store, stored, gone);
   return serveBody(exchange, store, form, () => {
-    exchange.plan.isCoded = false;
+    exchange.plan.isSettled = false;
     return serveBody(exchange, store, stored, gone);
   });
 }
@@ -51,14 +51,11 @@ function serveBody(exchange: Planned, store: CacheStore, stored: StoredResponse,
   if (answerStored(exchange, stored, undefined, wallOf(exchange))) return "answer";
   if (stored.file === undefined) throw new Error(`a stored response without its body: ${stored.key}`);
   const begin = (reader: BodyReader | undefined) => {
-    if (reader === undefined) {
-      store.remove(stored.key);
-      return gone();
-    }
+    if (reader === undefined) return gone();
     answerStored(exchange, stored, new FileSource(reader), wallOf(exchange));
     return "answer";
   };
-  return later(exchange, store.open(stored.file), begin, (reader) => reader?.close());
+  return later(exchange, openBody(store, stored.key, stored.file), begin, (reader) => reader?.close());
 }
 
 /**

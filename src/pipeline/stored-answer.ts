@@ -233,6 +233,6 @@ const hasNoBody = (status: number) => status === 204 || status === 304;
 /** Edits and compression change fields: they get marks of their own over the same bytes. */
 function fieldsFor({ plan }: Planned, fields: Fields): Fields {
   const { responseEdits, compress } = plan.route as Route;
-  const isFinal = responseEdits === undefined && (compress === undefined || plan.isCoded);
+  const isFinal = responseEdits === undefined && (compress === undefined || plan.isSettled);
   return isFinal ? fields : fields.view();
 }
