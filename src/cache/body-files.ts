@@ -22,7 +22,7 @@ export interface BodyFiles {
    * again, also after a restart. out  undefined when no file can be made now
    */
   create(expectedBytes: number): BodyWriter | undefined;
-  /** out  undefined when it is gone, or is not as long as the reference says */
+  /** out  undefined when it is gone, or is not as long as the reference says. fails  when it cannot be had just now */
   open(ref: BodyRef): Promise<BodyReader | undefined>;
   /** Forgets a file; who has it open reads on. Of one that is gone already nothing is said. */
   remove(ref: BodyRef): void;
@@ -62,7 +62,8 @@ export interface ColdRecords {
   append(record: Buffer, what: Omit<ColdEntry, "place">): ColdPlace | undefined;
   /**
    * The record's bytes, verified by checksum, in memory that is not shared with anything (the caller keeps views of it);
-   * undefined when they are gone or damaged. What is still waiting to be written is found as well.
+   * undefined when they are gone or damaged. What is still waiting to be written is found as well. Rejects when they cannot
+   * be had just now.
    */
   read(place: ColdPlace): Promise<Buffer | undefined>;
   /** The record there was taken away by name: the next start must not find it again. (Purges are told by the board.) */

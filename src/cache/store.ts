@@ -54,7 +54,10 @@ export interface CacheStore {
 
   /** Begins a body that is too large for a record. out  undefined when there is no room, or no place for files */
   write(expectedBytes: number): BodyWriter | undefined;
-  /** Opens a body: apart from the main thread, as a disk may have to be asked. out  undefined when it is gone */
+  /**
+   * Opens a body: apart from the main thread, as a disk may have to be asked.
+   * out  undefined when it is gone. fails  when it cannot be had just now, as without a free descriptor
+   */
   open(ref: BodyRef): Promise<BodyReader | undefined>;
 }
 

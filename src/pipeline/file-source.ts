@@ -1,7 +1,8 @@
 /**
  * File source: a body of the store that is too large for memory, read by one client.
  */
-import type { BodyReader } from "../cache/store.ts";
+import type { BodyReader, CacheStore } from "../cache/store.ts";
+import type { BodyRef } from "../cache/stored.ts";
 import type { BodySource } from "./growing-body.ts";
 
 export class FileSource implements BodySource {
@@ -38,5 +39,20 @@ export class FileSource implements BodySource {
 
   leave(): void {
     this.#reader.close();
+  }
+}
+
+/** A body that is gone is forgotten. out  undefined: it is gone, or it cannot be had just now */
+export async function openBody(
+  store: CacheStore,
+  key: string,
+  file: BodyRef,
+): Promise<BodyReader | undefined> {
+  try {
+    const reader = await store.open(file);
+    if (reader === undefined) store.remove(key);
+    return reader;
+  } catch {
+    return undefined;
   }
 }

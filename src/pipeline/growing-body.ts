@@ -243,7 +243,8 @@ export class GrowingBody implements BodySource {
   /** Gives the file to the store. */
   async #hand(writer: BodyWriter): Promise<void> {
     const ref = await writer.finish();
-    if (this.#readers.size > 0) this.#file = await this.#keeper.open(ref);
+    // without it, who fell behind is cut; the file is kept all the same
+    if (this.#readers.size > 0) this.#file = await this.#keeper.open(ref).catch(() => undefined);
     this.#keeper.keepFile(ref);
     if (this.#readers.size === 0) this.#release();
   }

@@ -19,7 +19,7 @@ import { clock, readClock } from "../transport/clock.ts";
 import type { CacheNote } from "./cache-note.ts";
 import { isAuthorized } from "./cache-rules.ts";
 import { Fetch, type FetchOrder } from "./fetch.ts";
-import { FileSource } from "./file-source.ts";
+import { FileSource, openBody } from "./file-source.ts";
 import type { BodySource, GrowingBody, GrowthReader } from "./growing-body.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
@@ -274,9 +274,8 @@ export class SliceSource implements BodySource {
     const { body, file } = stored;
     if (body !== undefined) return inMemory(number, body);
     const { store } = this.#of;
-    const reader = file === undefined ? undefined : await store.open(file);
+    const reader = file === undefined ? undefined : await openBody(store, stored.key, file);
     readClock();
-    if (reader === undefined) store.remove(stored.key);
     return reader && { number, source: new FileSource(reader), follower: undefined };
   }
 

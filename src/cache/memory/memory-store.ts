@@ -100,7 +100,10 @@ export class MemoryStore implements CacheStore {
     const at = this.#entryOf(key);
     const place = at === -1 ? undefined : this.#coldPlaceAt(at);
     if (place === undefined || this.parts.cold === undefined) return Promise.resolve(this.#readNear(key));
-    return this.parts.cold.read(place).then((bytes) => this.#warm(key, place, bytes));
+    return this.parts.cold.read(place).then(
+      (bytes) => this.#warm(key, place, bytes),
+      () => undefined, // it cannot be had just now: that is no reason to forget it
+    );
   }
 
   put(response: NewResponse): boolean {

@@ -298,7 +298,9 @@ test("without a free descriptor nothing is begun and nothing is opened", async (
   const ref = await fill(begin(folder, MIB), pattern(MIB), 65_536);
   descriptors.mayOpen = () => false;
   expect(folder.create(MIB)).toBeUndefined();
-  expect(await folder.open(ref)).toBeUndefined();
+  await expect(folder.open(ref)).rejects.toThrow("no descriptor is free");
+  descriptors.mayOpen = () => true;
+  expect((await folder.open(ref))?.length).toBe(MIB);
 });
 
 test("many readers of one body share one descriptor, and few that nobody reads stay open", async () => {

@@ -18,6 +18,7 @@ import { BodyPlaces } from "./body-places.ts";
 import { sweepBodies } from "./body-sweep.ts";
 import { type BodyRoom, FileBodyWriter } from "./body-writer.ts";
 import { type DiskBoard, PAGE_BYTES, pagesOf } from "./disk-board.ts";
+import { isShortage } from "./file-calls.ts";
 import { type DescriptorRoom, OpenBodies } from "./open-bodies.ts";
 import { codeOf, type Trouble } from "./trouble.ts";
 
@@ -90,6 +91,7 @@ export class BodyFolder implements BodyFiles, BodyRoom {
     try {
       return await this.#open.open(ref);
     } catch (error) {
+      if (isShortage(error)) throw error;
       this.#options.trouble.tell("cannot read a body", codeOf(error));
       return undefined;
     }

@@ -6,6 +6,7 @@
  */
 import type { ColdEntry, ColdIndex, ColdPlace, ColdRecords, KeyHash } from "../../cache/body-files.ts";
 import type { DiskBoard } from "./disk-board.ts";
+import { isShortage } from "./file-calls.ts";
 import { LogWriter, type LogWriterOptions } from "./log-writer.ts";
 import type { DescriptorRoom } from "./open-bodies.ts";
 import { SegmentFiles } from "./segment-files.ts";
@@ -94,6 +95,7 @@ export class ColdLog implements ColdRecords {
     try {
       return await this.#files.read(segment, offset, FRAME_BYTES + length);
     } catch (error) {
+      if (isShortage(error)) throw error;
       this.#options.trouble.tell("cannot read a record", codeOf(error));
       return undefined;
     }

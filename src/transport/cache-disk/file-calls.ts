@@ -13,6 +13,15 @@ import { close, constants, fsync, open, read, write, writev } from "node:fs";
 export const READ_HERE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 export const CHANGE_HERE = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** It is there, and cannot be had now: too few descriptors, or too many who wait. Who hears it must not forget it. */
+export class Busy extends Error {}
+
+/** As `error` says it: of the process, or of the machine. */
+export function isShortage(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EMFILE" || code === "ENFILE" || error instanceof Busy;
+}
+
 export function openFile(path: string, flags: string | number, mode = 0o600): Promise<number> {
   return new Promise((resolve, reject) => {
     open(path, flags, mode, (error, file) => (error === null ? resolve(file) : reject(error)));

@@ -11,7 +11,7 @@ import type { BodyReader } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { areBlocksGood, BLOCK_BYTES, readTail, tailBytes } from "./blocks.ts";
 import type { BodyPlaces } from "./body-places.ts";
-import { closeFile, openFile, READ_HERE, readInto } from "./file-calls.ts";
+import { Busy, closeFile, openFile, READ_HERE, readInto } from "./file-calls.ts";
 import { HotPieces, newPiece, PIECE_BYTES, type Pieces } from "./hot-pieces.ts";
 
 const MAX_IDLE = 32;
@@ -170,7 +170,7 @@ export class OpenBodies {
     return this.#hot.usedBytes;
   }
 
-  /** out  undefined when it is gone, is not what it should be, or no descriptor is free. fails  as `open` does */
+  /** out  undefined when it is gone, or is not what it should be. fails  as `open` does, or Busy */
   async open(ref: BodyRef): Promise<BodyReader | undefined> {
     const body = this.#open.get(ref.id) ?? (await this.#openOnce(ref));
     if (body === undefined || body.ref.length !== ref.length) return undefined;
@@ -199,7 +199,7 @@ export class OpenBodies {
   #openOnce(ref: BodyRef): Promise<OpenBody | undefined> {
     const known = this.#opening.get(ref.id);
     if (known !== undefined) return known;
-    if (!this.#room.mayOpen()) return Promise.resolve(undefined);
+    if (!this.#room.mayOpen()) return Promise.reject(new Busy("no descriptor is free"));
     this.#room.openCount++;
     const opening = this.#openNow(ref)
       .then((body) => {

@@ -3,7 +3,7 @@
  *
  * bound  MAX_OPEN descriptors; MAX_READS at once, MAX_WAITING more in turn: beyond that a read is told to be in vain
  */
-import { closeFile, openFile, READ_HERE, readInto } from "./file-calls.ts";
+import { Busy, closeFile, isShortage, openFile, READ_HERE, readInto } from "./file-calls.ts";
 import { segmentPath } from "./log-writer.ts";
 import type { DescriptorRoom } from "./open-bodies.ts";
 
@@ -18,11 +18,14 @@ interface OpenFile {
   isLeft: boolean;
 }
 
+/** No file: there is none, or it cannot be opened now. */
+type Missing = "busy" | undefined;
+
 export class SegmentFiles {
   readonly #folder: string;
   readonly #room: DescriptorRoom;
   /** By number; what was used last is last. */
-  readonly #open = new Map<number, Promise<OpenFile | undefined>>();
+  readonly #open = new Map<number, Promise<OpenFile | Missing>>();
   #reads = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -31,10 +34,10 @@ export class SegmentFiles {
     this.#room = room;
   }
 
-  /** out  what lies there as far as the file goes, or undefined when it cannot be read now. fails  as `read` does */
+  /** out  what lies there as far as the file goes, or undefined when the file is gone. fails  as `read` does, or Busy */
   async read(segment: number, offset: number, length: number): Promise<Buffer | undefined> {
     if (this.#reads >= MAX_READS) {
-      if (this.#waiting.length >= MAX_WAITING) return undefined;
+      if (this.#waiting.length >= MAX_WAITING) throw new Busy("too many reads wait");
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#reads++;
@@ -52,7 +55,7 @@ export class SegmentFiles {
     if (opening === undefined) return;
     this.#open.delete(segment);
     void opening.then((open) => {
-      if (open === undefined) return;
+      if (open === undefined || open === "busy") return;
       open.isLeft = true;
       this.#closeWhenIdle(open);
     });
@@ -64,6 +67,7 @@ export class SegmentFiles {
 
   async #readNow(segment: number, offset: number, length: number): Promise<Buffer | undefined> {
     const open = await this.#fileOf(segment);
+    if (open === "busy") throw new Busy("no descriptor is free");
     if (open === undefined) return undefined;
     open.reads++;
     try {
@@ -76,7 +80,7 @@ export class SegmentFiles {
     }
   }
 
-  #fileOf(segment: number): Promise<OpenFile | undefined> {
+  #fileOf(segment: number): Promise<OpenFile | Missing> {
     const known = this.#open.get(segment);
     if (known !== undefined) {
       this.#open.delete(segment);
@@ -87,7 +91,8 @@ export class SegmentFiles {
     const opening = this.#openNow(segment);
     this.#open.set(segment, opening);
     void opening.then((open) => {
-      if (open === undefined && this.#open.get(segment) === opening) this.#open.delete(segment);
+      const isMissing = open === undefined || open === "busy";
+      if (isMissing && this.#open.get(segment) === opening) this.#open.delete(segment);
     });
     return opening;
   }
@@ -99,17 +104,16 @@ export class SegmentFiles {
     }
   }
 
-  async #openNow(segment: number): Promise<OpenFile | undefined> {
-    if (this.#room.mayOpen()) {
-      this.#room.openCount++;
-      try {
-        const file = await openFile(segmentPath(this.#folder, segment), READ_HERE);
-        return { file, reads: 0, isLeft: false };
-      } catch {
-        this.#room.openCount--;
-      }
+  async #openNow(segment: number): Promise<OpenFile | Missing> {
+    if (!this.#room.mayOpen()) return "busy";
+    this.#room.openCount++;
+    try {
+      const file = await openFile(segmentPath(this.#folder, segment), READ_HERE);
+      return { file, reads: 0, isLeft: false };
+    } catch (error) {
+      this.#room.openCount--;
+      return isShortage(error) ? "busy" : undefined;
     }
-    return undefined;
   }
 
   #closeWhenIdle(open: OpenFile): void {
