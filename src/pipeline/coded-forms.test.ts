@@ -120,6 +120,61 @@ describe("a stored response on a route that compresses", () => {
     });
   }
 
+  const HELD: readonly (readonly [held: string, tag: string])[] = [
+    ['"v0", W/"v1"', 'W/"v1"'],
+    ['"v1", W/"v1"', '"v1"'],
+    ["*", '"v1"'],
+  ];
+  for (const [held, tag] of HELD) {
+    test(`says 304 by ${tag} to who names ${held}`, () => {
+      const stage = stocked();
+      for (let hit = 0; hit < 2; hit++) {
+        const answer = stage.ask(asking("gzip", `If-None-Match: ${held}`));
+        expect([answer.status, fieldOf(answer, "etag")]).toEqual([304, tag]);
+        expect(fieldOf(answer, "vary")).toBe("Accept-Encoding");
+      }
+    });
+  }
+
+  test("says 304 by the tag that the route's edits give it", () => {
+    const responseEdits = compileEdits({ set: [["ETag", 'W/"set"']], add: [], remove: [] });
+    const stage = stocked(staged({}, { route: { responseEdits } }));
+    const answer = stage.ask(asking("gzip", 'If-None-Match: W/"v1"'));
+    expect([answer.status, answer.head.match(/^etag.*$/gim)]).toEqual([304, ['ETag: W/"set"']]);
+  });
+
+  test("says 304 by its date to who names no tag", () => {
+    const stage = stocked(staged(), TEXT, [...FRESH, "Last-Modified: Sun, 01 Nov 2026 00:00:00 GMT"]);
+    const answer = stage.ask(asking("gzip", "If-Modified-Since: Sun, 01 Nov 2026 00:00:00 GMT"));
+    expect([answer.status, fieldOf(answer, "vary")]).toEqual([304, "Accept-Encoding"]);
+  });
+
+  test("goes as it came, with Vary, to who takes no coding", () => {
+    const stage = stocked();
+    stage.ask(asking("gzip"));
+    for (const lines of [[], ["Accept-Encoding: gzip;q=0"], ['If-None-Match: "v0"']]) {
+      for (let hit = 0; hit < 2; hit++) {
+        const answer = stage.ask({ lines });
+        expect(answer.text).toBe(TEXT);
+        expect([fieldOf(answer, "etag"), fieldOf(answer, "vary")]).toEqual(['"v1"', "Accept-Encoding"]);
+        expect(answer.exchange.sentBodyLength).toBe(TEXT.length);
+      }
+    }
+  });
+
+  test("is told whole, whatever tag the client holds, when it is no success (RFC 9110 §13.2.1)", () => {
+    const stage = staged();
+    stage.ask();
+    stage.at(0).answer(404, FRESH, TEXT);
+    for (const tag of ['"v1"', 'W/"v1"']) {
+      const plain = stage.ask({ lines: [`If-None-Match: ${tag}`] });
+      expect([plain.status, plain.text, fieldOf(plain, "etag")]).toEqual([404, TEXT, '"v1"']);
+      const coded = stage.ask(asking("gzip", `If-None-Match: ${tag}`));
+      expect([coded.status, decoded(coded), fieldOf(coded, "etag")]).toEqual([404, TEXT, 'W/"v1"']);
+    }
+    expect(stage.asked.length).toBe(1);
+  });
+
   test("is sent coded to who holds another version", () => {
     const stage = stocked();
     for (let hit = 0; hit < 2; hit++) stage.ask(asking("gzip"));
