@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import type { ColdEntry, ColdIndex, ColdPlace, ColdRecords } from "../body-files.ts";
 import {
   factsOf,
@@ -280,6 +280,16 @@ describe("with a disk log", () => {
       damage(cold.records[0]?.bytes as Buffer);
       expect(await found(store, keyOf("/x"))).toBeUndefined();
     }
+  });
+
+  test("what cannot be read just now is not forgotten", async () => {
+    const { store, cold } = openCold();
+    store.put(responseOf(keyOf("/x"), "x"));
+    fill(store, 1000);
+    const read = spyOn(cold, "read").mockRejectedValue(new Error("no descriptor is free"));
+    expect(await found(store, keyOf("/x"))).toBeUndefined();
+    read.mockRestore();
+    expect(textOf(await found(store, keyOf("/x")))).toBe("x");
   });
 
   test("a response removed while it is read is not brought back", async () => {
