@@ -177,3 +177,20 @@ test("when no later clock is left, everything counts as purged, and marks still 
   expect([board.clock, board.isWornOut]).toEqual([LAST_CLOCK, true]);
   for (const facts of [early, late, fetched(board)]) expect(board.stateOf(facts, URL)).toBe("gone");
 });
+
+test("an unsafe request purges a URL only where something was fetched for it since the last such purge", () => {
+  const board = new SharedPurgeBoard(memoryOf());
+  expect(board.invalidate(URL)).toBe(false);
+  expect(board.clock).toBe(0);
+  const facts = factsOf({ mark: board.begin(URL), purgeSlots: board.slotsOf(OF) });
+  expect(board.stateOf(facts, URL)).toBe("alive");
+  expect(board.invalidate(URL)).toBe(true);
+  expect(board.stateOf(facts, URL)).toBe("gone");
+  expect(board.invalidate(URL)).toBe(false);
+});
+
+test("after a start that found something, anything may be there", () => {
+  const board = new SharedPurgeBoard(memoryOf());
+  board.knowAll();
+  expect(board.invalidate("a.example/never-seen")).toBe(true);
+});

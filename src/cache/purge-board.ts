@@ -4,7 +4,10 @@
  * why    a purge must be in force on every worker before it is answered, and cost the same for one object as for a
  *        hundred thousand: so nothing is looked for. A response knows the clock at which its fetch began, and a few
  *        slots; a purge writes the next clock into one slot
- * shape  words: clock, tables of hard and soft slots (slot 0 is everything), then a ring of rules about prefixes
+ * shape  words: clock, tables of hard and soft slots (slot 0 is everything), some bits for each slot that say whether
+ *        anything was fetched for their URLs since these were last invalidated, then a ring of rules about prefixes
+ * why    slots are shared: a site that takes thousands of POSTs a second would purge everything in minutes, if each wrote
+ *        its slot. So an unsafe request purges only where the bit says that something may be stored or on its way
  * rule   too much may be purged, too little never: names share slots, the oldest rule of a full ring becomes a purge of its
  *        host, a long prefix is cut
  * cost   one load while nothing was purged since the fetch; else two loads a slot, and a comparison for each newer rule
@@ -15,6 +18,7 @@
 import { hostOfUrl } from "./key.ts";
 import { KeyHasher } from "./memory/key-hash.ts";
 import {
+  BOARD_BITS_A_SLOT,
   BOARD_HEADER_WORDS,
   BOARD_RULES,
   BOARD_SLOTS,
@@ -36,7 +40,9 @@ const WRITTEN = 3;
 const MADE = 4;
 const HARD = BOARD_HEADER_WORDS;
 const SOFT = HARD + BOARD_SLOTS;
-const RULES = SOFT + BOARD_SLOTS;
+const KNOWN = SOFT + BOARD_SLOTS;
+const BITS = BOARD_SLOTS * BOARD_BITS_A_SLOT;
+const RULES = KNOWN + BITS / 32;
 const TEXTS = RULES + BOARD_RULES * RULE_WORDS;
 
 /** Words of a rule. A clock of 0: none. */
@@ -97,6 +103,34 @@ export class SharedPurgeBoard implements PurgeBoard {
 
   purge(scope: PurgeScope, isSoft: boolean): void {
     this.purgeAt(scope, isSoft, this.nextClock());
+  }
+
+  /** The mark of a fetch for this URL that begins now: call it before anything is asked of the endpoint. */
+  begin(url: string): number {
+    // the clock first: see `invalidate`
+    const { clock } = this;
+    const index = this.#bitOf("url", url);
+    const [at, bit] = [KNOWN + (index >>> 5), 1 << (index & 31)];
+    if ((Atomics.load(this.#words, at) & bit) === 0) Atomics.or(this.#words, at, bit);
+    return clock;
+  }
+
+  /** Whatever may be stored from before this start: nobody knows for which URLs. */
+  knowAll(): void {
+    this.#words.fill(-1, KNOWN, RULES);
+  }
+
+  /**
+   * Purges a URL, if anything may be stored for it or on its way. out  false: there is nothing
+   * A fetch that begins meanwhile either has seen the clock before, and is purged, or sets the bit after it was cleared.
+   */
+  invalidate(url: string): boolean {
+    const index = this.#bitOf("url", url);
+    const [at, bit] = [KNOWN + (index >>> 5), 1 << (index & 31)];
+    if ((Atomics.load(this.#words, at) & bit) === 0) return false;
+    Atomics.and(this.#words, at, ~bit);
+    this.purge({ kind: "url", url }, false);
+    return true;
   }
 
   /** Advances the clock: for a purge that is written down before it is made with `purgeAt`. */
@@ -210,10 +244,14 @@ export class SharedPurgeBoard implements PurgeBoard {
     }
   }
 
-  /** Never slot 0. */
+  /** Never slot 0. What shares a bit shares the slot, so that a bit may be cleared once its slot is purged. */
   #slotOf(kind: string, name: string): number {
+    return Math.floor(this.#bitOf(kind, name) / BOARD_BITS_A_SLOT);
+  }
+
+  #bitOf(kind: string, name: string): number {
     this.#hasher.hash(`${kind}\n${name}`);
-    return 1 + ((this.#hasher.low >>> 0) % (BOARD_SLOTS - 1));
+    return BOARD_BITS_A_SLOT + ((this.#hasher.low >>> 0) % (BITS - BOARD_BITS_A_SLOT));
   }
 
   /** Sets a word that only grows. */

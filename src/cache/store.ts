@@ -117,6 +117,10 @@ export interface PurgeBoard {
     readonly origin: string;
     readonly groups: readonly string[];
   }): Uint32Array;
+  /** The mark of a fetch for this URL that begins now: call it before anything is asked of the endpoint. */
+  begin(url: string): number;
+  /** Purges a URL, if anything may be stored for it or on its way. out  false: there is nothing, and no purge is made */
+  invalidate(url: string): boolean;
   /** In force for everybody when it returns. Soft: what is purged counts as stale, and may be used as such. */
   purge(scope: PurgeScope, isSoft: boolean): void;
   /** A prefix was purged: only then does `stateOf` look at the URL. */

@@ -26,6 +26,7 @@ export function invalidate(exchange: Planned, store: CacheStore): number {
   const authority = authorityOf(exchange);
   const groups = invalidatedGroupsOf(responseFields).names;
   const seen = new Set<string>();
+  let made = 0;
   for (const policy of (downstream.listener.site as Site).keyPolicies) {
     const scopes = invalidationsOf({
       method,
@@ -40,11 +41,18 @@ export function invalidate(exchange: Planned, store: CacheStore): number {
     });
     for (const scope of scopes) {
       const name = JSON.stringify(scope);
-      if (!seen.has(name)) store.board.purge(scope, false);
+      if (!seen.has(name) && isMade(store, scope)) made++;
       seen.add(name);
     }
   }
-  return seen.size;
+  return made;
+}
+
+/** A group is named by the origin on purpose; a URL that nobody has fetched needs no purge. */
+function isMade({ board }: CacheStore, scope: PurgeScope): boolean {
+  if (scope.kind === "url") return board.invalidate(scope.url);
+  board.purge(scope, false);
+  return true;
 }
 
 /** A URL as it stands in the keys of routes with this policy; what request fields add to a key is no part of it. */

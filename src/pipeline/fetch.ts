@@ -124,7 +124,7 @@ export class Fetch implements Downstream {
     this.store = store;
     this.directives = directives;
     this.asked = client.requestFields.copy();
-    this.mark = store.board.clock;
+    this.mark = store.board.begin(urlOfKey(order.primary));
     this.clientIp = downstream.clientIp;
     this.clientPort = downstream.clientPort;
     this.isTrusted = downstream.isTrusted;

@@ -28,11 +28,12 @@ export function askedPost(exchange: Planned, store: CacheStore, rules: CacheRule
   if (method !== "POST" || isDry || minUses > 1 || unfitOf(exchange, rules) !== undefined) return undefined;
   // an endpoint must not see a mark that is not in the key, and this request is sent as it is
   if (rawTarget.endsWith("?")) return undefined;
+  const primary = keyOf(exchange, rules);
   return {
     store,
-    primary: keyOf(exchange, rules),
+    primary,
     asked: requestFields.copy(),
-    mark: store.board.clock,
+    mark: store.board.begin(urlOfKey(primary)),
     pending: pendingOf(store),
   };
 }

@@ -21,6 +21,7 @@ import { type StoreParts, writeEntry } from "./parts.ts";
 
 export class ColdSide implements ColdIndex {
   readonly #parts: StoreParts;
+  #hasAdopted = false;
 
   /** What is in memory came after the start, and so after everything that is adopted. */
   readonly #isNotInMemory = (at: number) => at === -1 || this.#parts.index.words[at + PLACE] === NOWHERE;
@@ -52,6 +53,8 @@ export class ColdSide implements ColdIndex {
   }
 
   adopt({ hash, place, keepUntilS, file }: ColdEntry): boolean {
+    if (!this.#hasAdopted) this.#parts.board.knowAll();
+    this.#hasAdopted = true;
     return writeEntry(
       this.#parts,
       {

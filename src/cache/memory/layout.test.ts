@@ -27,17 +27,17 @@ test("the layout is that of its version", () => {
   const sizes = { memoryBytes: 64 * MIB, diskBytes: GIB, workers: 2 };
   expect(offsetsOf(layoutOf(sizes), 4096)).toMatchInlineSnapshot(`
     {
-      "arena": 12124160,
+      "arena": 12648448,
       "board": 20480,
-      "entries": 2945024,
-      "fileQueue": 11857920,
-      "ghosts": 11333632,
+      "entries": 3469312,
+      "fileQueue": 12382208,
+      "ghosts": 11857920,
       "header": 0,
-      "locks": 2387968,
+      "locks": 2912256,
       "rows": 4096,
-      "segments": 12120064,
-      "tags": 2420736,
-      "total": 68747264,
+      "segments": 12644352,
+      "tags": 2945024,
+      "total": 69271552,
     }
   `);
 });

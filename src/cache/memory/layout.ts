@@ -8,7 +8,7 @@
  */
 import type { Arena } from "./arena.ts";
 
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 export const LAYOUT_MAGIC = 0x57434731;
 
 /** Header words. */
@@ -76,6 +76,8 @@ const SMALLEST_FILE = 16 * KIB;
 
 /** Purge board: slots of each of its two tables, and rules about prefixes. */
 export const BOARD_SLOTS = 1 << 18;
+/** Each slot is shared by so many sets of URLs, told apart by whether anything was fetched for one. */
+export const BOARD_BITS_A_SLOT = 16;
 export const BOARD_RULES = 256;
 export const RULE_WORDS = 4;
 export const RULE_BYTES = KIB;
@@ -83,6 +85,7 @@ export const BOARD_HEADER_WORDS = 64;
 export const BOARD_WORDS =
   BOARD_HEADER_WORDS +
   2 * BOARD_SLOTS +
+  (BOARD_SLOTS * BOARD_BITS_A_SLOT) / 32 +
   BOARD_RULES * (RULE_WORDS + RULE_BYTES / Int32Array.BYTES_PER_ELEMENT);
 
 export interface CacheSizes {
