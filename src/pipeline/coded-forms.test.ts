@@ -185,6 +185,16 @@ describe("a stored response on a route that compresses", () => {
 });
 
 describe("a coded form", () => {
+  test("is made once for all who have waited for the response", () => {
+    const stage = staged();
+    const crowd = Array.from({ length: 20 }, () => stage.ask(asking("zstd")));
+    stage.at(0).answer(200, FRESH, TEXT);
+    for (const client of crowd) expect(decoded(client)).toBe(TEXT);
+    // for the one who asked, and for the first of the others
+    expect(stage.services.encoders.bytesIn).toBe(2 * TEXT.length);
+    expect(stage.asked.length).toBe(1);
+  });
+
   test("is of no use to another version, even of the same instant", () => {
     const stage = stocked();
     for (let hit = 0; hit < 2; hit++) stage.ask(asking("gzip"));

@@ -288,8 +288,9 @@ export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): bo
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
   note.stores(stored, !isFirst, wallOf(waiter));
-  if (sliceOf(fetch, stored) !== undefined) {
-    sendSliced(waiter, fetch, stored);
+  const isSlice = sliceOf(fetch, stored) !== undefined;
+  if (isSlice || (body === undefined && !isFirst)) {
+    give(waiter, fetch, stored); // all of it is here: what it is encoded to for one is for the next one too
     return true;
   }
   if (stored.facts.status === PARTIAL_CONTENT) answerAsCame(waiter, stored, body, wallOf(waiter));
