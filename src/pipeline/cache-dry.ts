@@ -10,20 +10,12 @@
  * spec   RFC 9111 §3, §4
  */
 import { createHash, type Hash } from "node:crypto";
-import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
+import { urlOfKey } from "../cache/key.ts";
 import { judgeReuse } from "../cache/reuse.ts";
 import { judgeResponse } from "../cache/storable.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
-import { ageOf, DRY, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
-import {
-  indexLines,
-  indexWith,
-  readIndex,
-  type VaryIndex,
-  variantKey,
-  variantKeyOf,
-  varyNames,
-} from "../cache/vary.ts";
+import { ageOf, DRY, SHAREABLE, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
+import { variantKey, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
 import { fieldIdOf } from "../core/field-names.ts";
@@ -31,6 +23,7 @@ import type { Fields } from "../core/fields.ts";
 import { countDry } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
 import { authorityOf, isAuthorized } from "./cache-rules.ts";
+import { keptFacts, putIndex } from "./kept-facts.ts";
 import type { CacheRules, Coder, Planned } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
 
@@ -38,8 +31,6 @@ const CONTENT_TYPE = fieldIdOf("content-type");
 const NOTHING = Buffer.alloc(0);
 /** Answers to a condition or a range: they are neither stored nor like what would be. */
 const NOT_WHOLE: ReadonlySet<number> = new Set([206, 304, 416]);
-/** As in fill.ts: an index is of use as long as any variant. */
-const INDEX_KEEP_MS = 24 * 3600 * 1000;
 
 /** What a dry look needs. */
 export interface DryLook {
@@ -221,56 +212,16 @@ export class DryRun implements Coder {
 
   #store(verdict: StoreVerdict, digest: Buffer): void {
     const { exchange, store, rules, note } = this.#look;
-    const facts = this.#facts(verdict);
+    const kept = { exchange, primary: note.key, mark: this.#mark };
+    const dry = { ...verdict, flags: verdict.flags | DRY };
+    const facts = keptFacts(kept, store.board, dry, exchange.status);
     const record = { facts, reason: "", lines: NOTHING, body: digest, file: undefined };
     const { vary } = rules.policy;
+    const variant = this.#came && { names: this.#varies, request: this.#asked, response: this.#came };
     const key =
-      this.#came === undefined
+      variant === undefined
         ? note.key
-        : variantKeyOf(note.key, this.#putIndex(facts, this.#came), this.#asked, vary);
+        : variantKeyOf(note.key, putIndex(store, note.key, facts, variant), this.#asked, vary);
     if (store.put({ ...record, key })) countDry(exchange, "stored");
-  }
-
-  #facts(verdict: StoreVerdict): StoredFacts {
-    const { exchange, store, rules, note } = this.#look;
-    const url = urlOfKey(note.key);
-    return {
-      status: exchange.status,
-      requestedAtMs: exchange.plan.services.epochMs + exchange.sentAtMs,
-      respondedAtMs: wallOf(exchange),
-      initialAgeMs: verdict.initialAgeMs,
-      lifetimeMs: verdict.lifetimeMs,
-      staleWhileRevalidateMs: verdict.staleWhileRevalidateMs,
-      staleIfErrorMs: verdict.staleIfErrorMs,
-      keepMs: rules.policy.keepMs,
-      flags: verdict.flags | DRY,
-      mark: this.#mark,
-      purgeSlots: store.board.slotsOf({
-        url,
-        host: hostOfUrl(url),
-        tags: verdict.tags,
-        origin: originOfKey(note.key),
-        groups: verdict.groups,
-      }),
-      firstByte: 0,
-      completeLength: LENGTH_UNKNOWN,
-    };
-  }
-
-  #putIndex(facts: StoredFacts, came: Fields): VaryIndex {
-    const { store, note } = this.#look;
-    const there = inMemory(store.peek(note.key));
-    const isIndex = there !== undefined && (there.facts.flags & VARY_INDEX) !== 0;
-    const variant = { names: this.#varies, request: this.#asked, response: came };
-    const index = indexWith(isIndex ? readIndex(there.fields) : undefined, variant);
-    store.put({
-      key: note.key,
-      facts: { ...facts, flags: VARY_INDEX, keepMs: facts.keepMs + INDEX_KEEP_MS },
-      reason: "",
-      lines: Buffer.from(indexLines(index), "latin1"),
-      body: NOTHING,
-      file: undefined,
-    });
-    return index;
   }
 }

@@ -7,14 +7,13 @@
  * spec   RFC 9111 §3, §3.1, §4.3.4
  */
 import { effectOfHead, freshenLines } from "../cache/freshen.ts";
-import { hostOfUrl, originOfKey, urlOfKey } from "../cache/key.ts";
 import { type Part, storedPartOf } from "../cache/partial.ts";
 import { fitsPath } from "../cache/path-type.ts";
 import { identityOf, lengthBySlice, sliceKey } from "../cache/slice.ts";
 import { judgeResponse } from "../cache/storable.ts";
 import type { BodyWriter } from "../cache/store.ts";
 import { PARTIAL, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
-import { indexLines, indexWith, readIndex, type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
+import { type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
 import { defectText } from "../core/failure.ts";
@@ -28,6 +27,7 @@ import { countRefused, countStored } from "./cache-counters.ts";
 import { authorityOf, isKnown } from "./cache-rules.ts";
 import type { Fetch, FetchOrder, Fill, Keeping } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
+import { keptFacts, putIndex } from "./kept-facts.ts";
 import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
 import type { SliceOrder } from "./part-order.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
@@ -149,7 +149,7 @@ export function fillOf(source: FillSource, { verdict, fields, varies, around, sl
   const { exchange: inner, order, asked } = source;
   const lines = linesOf(inner, fields, verdict.dropped);
   const facts = { ...factsOf(source, verdict, around === undefined ? inner.status : OK), ...placeOf(slice) };
-  const index = varies.length > 0 ? putIndex(source, facts, varies) : NO_VARIANTS;
+  const index = indexOf(source, facts, varies);
   const variant = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
   const key =
     order.part?.kind === "slice" && slice !== undefined ? sliceKey(variant, order.part.number) : variant;
@@ -253,54 +253,17 @@ function missingDate(inner: Planned, fields: Fields): string {
 }
 
 function factsOf(source: FillSource, verdict: StoreVerdict, status: number): StoredFacts {
-  const { exchange: inner, order, store } = source;
-  const { epochMs } = inner.plan.services;
-  const url = urlOfKey(order.primary);
-  return {
-    status,
-    requestedAtMs: epochMs + inner.sentAtMs,
-    respondedAtMs: epochMs + clock.nowMs,
-    initialAgeMs: verdict.initialAgeMs,
-    lifetimeMs: verdict.lifetimeMs,
-    staleWhileRevalidateMs: verdict.staleWhileRevalidateMs,
-    staleIfErrorMs: verdict.staleIfErrorMs,
-    keepMs: rulesOf(inner).policy.keepMs,
-    flags: verdict.flags,
-    mark: source.mark,
-    purgeSlots: store.board.slotsOf({
-      url,
-      host: hostOfUrl(url),
-      tags: verdict.tags,
-      origin: originOfKey(order.primary),
-      groups: verdict.groups,
-    }),
-    firstByte: 0,
-    completeLength: LENGTH_UNKNOWN,
-  };
+  const { exchange, store, mark, order } = source;
+  return keptFacts({ exchange, primary: order.primary, mark }, store.board, verdict, status);
 }
 
-/** At the URL's own key stands which request fields tell its variants apart. */
-function putIndex(source: FillSource, facts: StoredFacts, names: readonly string[]): VaryIndex {
+function indexOf(source: FillSource, facts: StoredFacts, names: readonly string[]): VaryIndex {
   const { store, order, asked, exchange } = source;
-  const there = store.peek(order.primary);
-  const isIndex = there !== undefined && !("isCold" in there) && (there.facts.flags & VARY_INDEX) !== 0;
-  const previous = isIndex ? readIndex((there as StoredResponse).fields) : undefined;
-  const index = indexWith(previous, { names, request: asked, response: exchange.responseFields });
-  store.put({
-    key: order.primary,
-    facts: { ...facts, flags: VARY_INDEX, keepMs: facts.keepMs + INDEX_KEEP_MS },
-    reason: "",
-    lines: Buffer.from(indexLines(index), "latin1"),
-    body: NO_BODY,
-    file: undefined,
-  });
-  return index;
+  if (names.length === 0) return NO_VARIANTS;
+  return putIndex(store, order.primary, facts, { names, request: asked, response: exchange.responseFields });
 }
 
 const NO_VARIANTS: VaryIndex = { names: [], languages: new Map() };
-
-/** An index costs little, and is of use as long as any variant. */
-const INDEX_KEEP_MS = 24 * 3600 * 1000;
 
 function put(source: FillSource, came: StoredResponse, file = came.file): void {
   const { exchange } = source;

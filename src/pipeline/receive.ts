@@ -25,8 +25,7 @@ export function receive(exchange: Planned): NextOf<"receive"> {
   const { downstream } = exchange;
   exchange.clientIp = downstream.clientIp;
   if (downstream.isTrusted) receiveTrusted(exchange);
-  if (!downstream.isTrusted || exchange.requestId === "")
-    exchange.ids = exchange.plan.services.ids;
+  if (!downstream.isTrusted || exchange.requestId === "") exchange.ids = exchange.plan.services.ids;
   if (exchange.failure === undefined) {
     const site = downstream.listener.site as Site;
     exchange.failure = understand(exchange, site);
