@@ -8,6 +8,7 @@ import type { PurgeState } from "../cache/reuse.ts";
 import { ruleText } from "../cache/rules.table.ts";
 import {
   ageOf,
+  CODED,
   DRY,
   EXPLICIT,
   HEURISTIC,
@@ -33,6 +34,7 @@ const FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
   [PARTIAL, "a part"],
   [NO_TRANSFORM, "no-transform"],
   [DRY, "dry run"],
+  [CODED, "a coded form"],
 ];
 
 export interface ObjectFacts {
