@@ -13,7 +13,7 @@ import { identityOf, lengthBySlice, sliceKey } from "../cache/slice.ts";
 import { judgeResponse } from "../cache/storable.ts";
 import type { BodyWriter } from "../cache/store.ts";
 import { PARTIAL, SHAREABLE, type StoredFacts, type StoredResponse, VARY_INDEX } from "../cache/stored.ts";
-import { type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
+import { tellsApart, type VaryIndex, variantKeyOf, varyNames } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { BODY_LENGTH, LENGTH_UNKNOWN } from "../core/body.ts";
 import { defectText } from "../core/failure.ts";
@@ -34,10 +34,16 @@ import type { CacheRules, Planned, Route } from "./plan.ts";
 
 const DATE_NAME = "date";
 const CONTENT_TYPE = fieldIdOf("content-type");
-/** Age is reckoned anew for each answer, and Cache-Status is each answer's own. */
+/** It is reckoned anew for each answer. */
 const NOT_KEPT = fieldMask("age");
-/** Of a body whose end nobody told: files are made for so much, and grow. */
 const NO_BODY = Buffer.alloc(0);
+const NO_VARIANTS: VaryIndex = { names: [], languages: new Map() };
+/** Facts, reason and purge slots of a record, generously. */
+const RECORD_ROOM = 1024;
+const OK = 200;
+const PARTIAL_CONTENT = 206;
+/** Before the path of a target that names its origin. */
+const ORIGIN = /^[^:/?#]+:\/\/[^/?#]*/;
 
 /** What was decided about an answer. */
 export interface Kept {
@@ -141,8 +147,6 @@ function askedPath({ rawTarget, isTargetAbsolute }: Planned): string {
   const mark = target.indexOf("?");
   return mark === -1 ? target : target.slice(0, mark);
 }
-
-const ORIGIN = /^[^:/?#]+:\/\/[^/?#]*/;
 
 /** Begins to store: what is whole already is put at once. */
 export function fillOf(source: FillSource, { verdict, fields, varies, around, slice }: Kept): Fill {
@@ -263,8 +267,6 @@ function indexOf(source: FillSource, facts: StoredFacts, names: readonly string[
   return putIndex(store, order.primary, facts, { names, request: asked, response: exchange.responseFields });
 }
 
-const NO_VARIANTS: VaryIndex = { names: [], languages: new Map() };
-
 function put(source: FillSource, came: StoredResponse, file = came.file): void {
   const { exchange } = source;
   const bodyLength = file?.length ?? came.bodyLength;
@@ -335,11 +337,6 @@ function keeperOf(source: FillSource, stored: StoredResponse): Keeper {
   };
 }
 
-/** Facts, reason and purge slots of a record, generously. */
-const RECORD_ROOM = 1024;
-const OK = 200;
-const PARTIAL_CONTENT = 206;
-
 function judgeStored(fetch: Fetch, { facts, bodyLength }: StoredResponse, fields: Fields): StoreVerdict {
   if (fetch.order.part?.kind !== "slice") return judgeFields(fetch, facts.status, fields, bodyLength);
   const verdict = judgeFields(fetch, OK, fields, LENGTH_UNKNOWN);
@@ -371,10 +368,17 @@ export function freshened(fetch: Fetch, stale: StoredResponse): Freshened {
   const { status, firstByte, completeLength } = stale.facts;
   const facts = { ...factsOf(fetch, verdict, status), firstByte, completeLength };
   const stored = { ...stale, fields: fieldsOfLines(linesOf(inner, fields, verdict.dropped)), facts };
-  if (verdict.isStorable) keep(fetch, stored);
+  const isShared = verdict.isStorable && isAtItsKey(fetch, stale, merged);
+  if (isShared) keep(fetch, stored);
   else fetch.store.remove(stale.key);
   const own = { ...stored, fields: fieldsOfLines(linesOf(inner, merged, [])) };
-  return { stored, own, isShared: verdict.isStorable };
+  return { stored, own, isShared };
+}
+
+/** False when it varies from now on by what its key says nothing of: others would get it who do not select it (§4.1). */
+function isAtItsKey({ exchange, order }: Fetch, { key }: StoredResponse, fields: Fields): boolean {
+  const names = varyNames(fields, rulesOf(exchange).policy.vary);
+  return names !== "*" && tellsApart(key, order.primary, names);
 }
 
 /** A HEAD was answered: what does that say of the response to GET that is stored (§4.3.5)? */
