@@ -18,7 +18,12 @@ export interface SlicePlace {
   readonly sliceBytes: number;
 }
 
-export const sliceKey = (key: string, number: number): string => `${key}\n#${number}`;
+const MARK = "\n#";
+
+export const sliceKey = (key: string, number: number): string => `${key}${MARK}${number}`;
+
+/** Of the whole that a slice belongs to. */
+export const wholeKey = (key: string): string => key.slice(0, key.lastIndexOf(MARK));
 
 const FIRST_BYTE = /^bytes=(\d{1,15})-\d{0,15}$/i;
 

@@ -6,10 +6,9 @@
  *        it to ask for itself
  * spec   RFC 9111 §3, §4.3.3, §4.3.4; RFC 5861 §4
  */
-
 import { urlOfKey } from "../cache/key.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
-import { identityOf, sliceKey } from "../cache/slice.ts";
+import { identityOf, sliceKey, wholeKey } from "../cache/slice.ts";
 import { PARTIAL, SHAREABLE, type StoredResponse } from "../cache/stored.ts";
 import { variantKeyOf } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
@@ -83,8 +82,7 @@ function settleSlice(fetch: Fetch, order: SliceOrder): void {
 function notSliced(fetch: Fetch, { number }: SliceOrder): void {
   const { exchange: inner, order } = fetch;
   const isOutside = inner.status !== PARTIAL_CONTENT && number > 0;
-  const key = order.key.slice(0, order.key.lastIndexOf("\n#"));
-  if (!isOutside) inner.plan.services.fetches.noteUnsliced(key, clock.nowMs);
+  if (!isOutside) inner.plan.services.fetches.noteUnsliced(wholeKey(order.key), clock.nowMs);
   for (const waiter of drop(fetch)) {
     if (isOutside) alone(waiter);
     else requeue(waiter);

@@ -98,6 +98,7 @@ export class Fetch implements Downstream {
   owner: Planned | undefined;
   /** While sharing: what was decided, and what has come so far. */
   fill: Fill | undefined;
+  /** A client was told of its failure, and counts it. */
   isHeard = false;
   /** What a 304 has made of what was stored. */
   fresh: StoredResponse | undefined;

@@ -3,7 +3,7 @@
  *
  * spec   RFC 9110 §13.2, §14.2
  */
-import { identityOf } from "../cache/slice.ts";
+import { identityOf, wholeKey } from "../cache/slice.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { StoredResponse } from "../cache/stored.ts";
 import type { CacheNote } from "./cache-note.ts";
@@ -34,7 +34,7 @@ export function answerSliced(exchange: Planned, slice: StoredResponse, giver: Sl
     exchange,
     store,
     primary: (exchange.plan.cache as CacheNote).key,
-    key: slice.key.slice(0, slice.key.lastIndexOf("\n#")),
+    key: wholeKey(slice.key),
     sliceBytes: part.sliceBytes,
     length: completeLength,
     identity: identityOf(slice.fields, completeLength, nowMs),
