@@ -10,6 +10,7 @@
  */
 import { fieldIdOf } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
+import { isProtected } from "../protocol/h1/connection-field.ts";
 import { parseResponseDirectives, type RequestDirectives, type ResponseDirectives } from "./directives.ts";
 import {
   dateOf,
@@ -382,7 +383,8 @@ const REFUSED = {
 function droppedOf(fields: Fields, { privateNames, noCacheNames }: ResponseDirectives): readonly string[] {
   const connection = fields.joined(CONNECTION);
   if (connection === undefined && privateNames.length === 0 && noCacheNames.length === 0) return HOP_BY_HOP;
-  const named = (connection ?? "").toLowerCase().split(",");
-  const names = [...named.map((name) => name.trim()), ...privateNames, ...noCacheNames];
+  const options = (connection ?? "").toLowerCase().split(",");
+  const named = options.map((option) => option.trim()).filter((option) => !isProtected(option));
+  const names = [...named, ...privateNames, ...noCacheNames];
   return [...new Set([...HOP_BY_HOP, ...names.filter((name) => name !== "")])];
 }

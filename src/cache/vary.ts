@@ -99,6 +99,20 @@ export function variantKeyOf(
   return secondary === "" ? primaryKey : `${primaryKey}\n${secondary}`;
 }
 
+/** Does a key that something is stored under tell all of these names apart? */
+export function tellsApart(key: string, primaryKey: string, names: readonly string[]): boolean {
+  if (names.length === 0) return true;
+  const lines = key.slice(primaryKey.length).split("\n");
+  return names.every((name) => lines.some((line) => isAbout(line, name)));
+}
+
+/** The line is `-name`, `-name:value` or `-name;digest`. */
+function isAbout(line: string, name: string): boolean {
+  if (!line.startsWith(`-${name}`)) return false;
+  const after = line[name.length + 1];
+  return after === undefined || after === ":" || after === ";";
+}
+
 /**
  * Another key under which a request may find its answer: its favourite language is that of a variant which came for
  * another wish. No selection by language could prefer a different one.

@@ -16,7 +16,10 @@ export const CONNECTION_KEEP_ALIVE = 2;
 export const CONNECTION_UPGRADE = 4;
 
 const CONNECTION = fieldIdOf("connection");
-/** Never taken out because a client named them: they decide who is asked for what, and by whom. */
+/**
+ * Never taken out because somebody named them: they decide who is asked for what, and by whom; or are for all on the way,
+ * so that no option may be called like them (RFC 9110 §7.6.1): without Vary one user's page would be kept for others.
+ */
 const PROTECTED = fieldMask(
   "host",
   "content-length",
@@ -38,6 +41,11 @@ const PROTECTED = fieldMask(
   "cookie",
   "set-cookie",
   "cache-control",
+  "vary",
+  "age",
+  "expires",
+  "pragma",
+  "content-encoding",
 );
 
 /** Fields that never pass, whatever Connection says. */
@@ -76,7 +84,8 @@ function takeOption(option: string, fields: Fields): number {
   return 0;
 }
 
-function isProtected(name: string): boolean {
+/** True for a lower-case name that Connection takes nothing away by. */
+export function isProtected(name: string): boolean {
   const id = fieldIdOf(name);
   if (id === ID_UNKNOWN) return false;
   return id < 32 ? (PROTECTED.low & (1 << id)) !== 0 : (PROTECTED.high & (1 << (id - 32))) !== 0;
