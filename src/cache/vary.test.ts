@@ -9,6 +9,7 @@ import {
   languageVariantKey,
   readIndex,
   secondaryKey,
+  tellsApart,
   type VaryIndex,
   variantKey,
   variantKeyOf,
@@ -280,4 +281,17 @@ describe("a variant found by its language (RFC 9110 §12.5.4)", () => {
     expect(withVariant(undefined, AL, "", "Content-Language: de\r\n").languages.size).toBe(0);
     expect(withVariant(undefined, "Foo", `${AL}: de\r\n`, "Content-Language: de\r\n").languages.size).toBe(0);
   });
+});
+
+test("a key tells apart the names that it has a line for, whatever their values", () => {
+  const request = fieldsOfLines(`X-A: 1\r\nX-Long: ${"x".repeat(500)}\r\nX-Empty:\r\n`);
+  const key = variantKeyOf(
+    "r\nhttp://a/-x-z",
+    { names: ["x-a", "x-empty", "x-long", "x-none"], languages: new Map() },
+    request,
+    PLAIN,
+  );
+  const has = (...names: string[]) => tellsApart(`${key}\n#3`, "r\nhttp://a/-x-z", names);
+  expect([has(), has("x-a"), has("x-a", "x-empty", "x-long", "x-none")]).toEqual([true, true, true]);
+  expect([has("x-"), has("x-z"), has("x-a", "x-b"), has("x-lon")]).toEqual([false, false, false, false]);
 });

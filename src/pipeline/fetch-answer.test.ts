@@ -150,6 +150,35 @@ test("a 304 makes nothing new for who is known, where the response is not called
   expect(known.text).toBe("for x");
 });
 
+test("a 304 that brings another Vary: what is stored is for its owner alone, and asked for anew by others (RFC 9111 §4.1)", () => {
+  const stage = withStale();
+  const clients = ["a", "a", "b"].map((user) => stage.ask({ lines: [`X-User: ${user}`] }));
+  stage.at(1).answer(304, [FRESH, "Vary: X-User"], "");
+  expect(clients.map(({ text }) => text)).toEqual(["old", "", ""]);
+  for (const [index, text] of [
+    [2, "for a"],
+    [3, "for b"],
+  ] as const) {
+    stage.at(index).answer(200, [FRESH, "Vary: X-User"], text);
+  }
+  expect(clients.map(({ text }) => text)).toEqual(["old", "for a", "for b"]);
+  const later = stage.ask({ lines: ["X-User: b"] });
+  stage.at(4).answer(200, [FRESH, "Vary: X-User"], "for b");
+  expect([later.text, stage.asked.length, stage.leftovers()]).toEqual(["for b", 5, NOTHING_LEFT]);
+});
+
+test("a 304 that says the same of Vary makes its variant new (RFC 9111 §4.3.4)", () => {
+  const stage = new CacheStage();
+  const ask = (user: string) => stage.ask({ lines: [`X-User: ${user}`, "X-Lang: en"] });
+  for (const [index, user] of ["a", "b"].entries()) {
+    ask(user);
+    stage.at(index).answer(200, ["Cache-Control: max-age=0", 'ETag: "1"', "Vary: X-User"], `for ${user}`);
+  }
+  const client = ask("a");
+  stage.at(2).answer(304, [FRESH, "Vary: x-user"], "");
+  expect([client.text, ask("a").text, stage.asked.length]).toEqual(["for a", "for a", 3]);
+});
+
 test("stale-while-revalidate: all have the old one at once, and one refresh goes out (RFC 5861 §3)", () => {
   const stage = withStale(["Cache-Control: max-age=1, stale-while-revalidate=60"]);
   const clients = crowd(stage, 4);
