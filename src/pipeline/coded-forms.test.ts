@@ -259,6 +259,19 @@ describe("a coded form", () => {
     });
   }
 
+  for (const control of ["no-cache", "max-age=0"]) {
+    test(`is not made of what is confirmed before each use: ${control}`, () => {
+      const lines = [`Cache-Control: ${control}`, 'ETag: "v1"', "Content-Type: text/plain"];
+      const stage = stocked(staged(), TEXT, lines);
+      for (let hit = 1; hit < 4; hit++) {
+        const answer = stage.ask(asking("gzip"));
+        stage.at(hit).answer(304, lines);
+        expect([decoded(answer), fieldOf(answer, "etag")]).toEqual([TEXT, 'W/"v1"']);
+      }
+      expect(formOf(stage, "gzip")).toBeUndefined();
+    });
+  }
+
   test("is not made where it would be no smaller", () => {
     const noise = randomBytes(2000).toString("latin1");
     const stage = stocked(staged(), noise);

@@ -12,7 +12,7 @@
  */
 import { codedKey, codedResponse, isCodedOf, strongTagOf, uncodedResponse } from "../cache/coded.ts";
 import type { CacheStore, Cold } from "../cache/store.ts";
-import { DENSE, type StoredResponse } from "../cache/stored.ts";
+import { DENSE, NO_CACHE, type StoredResponse } from "../cache/stored.ts";
 import { isNotModified } from "../cache/validate.ts";
 import { newMemo } from "../core/answer-memo.ts";
 import { defectText } from "../core/failure.ts";
@@ -30,6 +30,9 @@ import { recode } from "./recode.ts";
 const SOME = 3;
 /** Clients after whom a form that was made in haste is made anew. */
 const MANY = 16;
+
+/** A response that may be used for less is not worth a form. */
+const LEAST_LIFE_MS = 1000;
 
 const ACCEPT_ENCODING = fieldIdOf("accept-encoding");
 const CONDITIONS = fieldMask("if-none-match", "if-modified-since");
@@ -108,7 +111,7 @@ function weakOf(forms: Forms, stored: StoredResponse): StoredResponse {
 function formsOf(stored: StoredResponse, route: Route, compression: Compression): Forms {
   const known = FORMS.get(stored);
   if (known?.route === route) return known;
-  const isFit = isForCoding(stored, compression, route.responseEdits);
+  const isFit = isLasting(stored) && isForCoding(stored, compression, route.responseEdits);
   const tag = strongTagOf(stored.fields);
   const forms: Forms = {
     route,
@@ -122,6 +125,12 @@ function formsOf(stored: StoredResponse, route: Route, compression: Compression)
   };
   FORMS.set(stored, forms);
   return forms;
+}
+
+/** What is confirmed before nearly each use is another response then, and would be encoded anew as often. */
+function isLasting({ facts }: StoredResponse): boolean {
+  const { flags, lifetimeMs, staleWhileRevalidateMs } = facts;
+  return (flags & NO_CACHE) === 0 && lifetimeMs + staleWhileRevalidateMs >= LEAST_LIFE_MS;
 }
 
 function formOf(forms: Forms, { key }: StoredResponse, coding: Coding): Form {

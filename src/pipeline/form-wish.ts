@@ -13,7 +13,7 @@ import type { Planned, Route } from "./plan.ts";
 /** What is known about the forms of one stored response, by one route. */
 export interface Forms {
   readonly route: Route;
-  /** Its answers may be compressed. */
+  /** Its answers may be compressed, and it lives long enough. */
   readonly isFit: boolean;
   readonly of: Map<Coding, Form>;
   /** Its tag, if that is strong, else ""; and that of its coded forms. */
