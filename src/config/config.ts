@@ -52,7 +52,7 @@ export interface ServerConfig {
   readonly drainTimeoutMs: number;
   /** User to become after binding, when started as root. */
   readonly user: string | undefined;
-  /** Ceiling for buffers and cache together, for each worker. */
+  /** Ceiling for what each worker holds in buffers; half of it for bytes that wait. */
   readonly memoryBytes: number;
   /** Where this machine stands, as endpoints' `zone`; "" = nobody said. */
   readonly zone: string;

@@ -36,7 +36,7 @@ export interface ServerInput {
   readonly drainTimeout?: Duration;
   /** User to become after binding, when started as root. */
   readonly user?: string;
-  /** Ceiling for buffers and cache together, for each worker. Default `512MiB`. */
+  /** Ceiling for what a worker holds in buffers; the cache has its own, `cache.memory`. Default `512MiB`. */
   readonly memory?: Size;
   /** Where this machine stands: endpoints with the same `zone` are preferred. */
   readonly zone?: string;

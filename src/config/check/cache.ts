@@ -31,7 +31,7 @@ export function checkCache(
   }
   const purge = withDefaults(CACHE_PURGE, written?.purge);
   const config: CacheConfig = {
-    memoryBytes: memoryOf(written, place, server),
+    memoryBytes: memoryOf(written, server),
     disk: checkDisk(written?.disk, place.key("disk"), facts),
     purgeFrom: [...new Set(purge.from)],
     audit: checkAudit(purge.audit, place.key("purge").key("audit"), facts),
@@ -41,18 +41,12 @@ export function checkCache(
   return config;
 }
 
-function memoryOf(written: Written<typeof CACHE> | undefined, place: Place, server: ServerConfig): number {
+/** As asked for; when left out, what suits the rest: a machine that is to hold little holds a small cache. */
+function memoryOf(written: Written<typeof CACHE> | undefined, server: ServerConfig): number {
   const { memory } = withDefaults(CACHE, written);
-  const allowed = server.memoryBytes * server.workers;
-  if (written?.memory === undefined) return Math.max(MIN_MEMORY, Math.min(memory, Math.floor(allowed / 2)));
-  if (memory >= allowed) {
-    const all = `${formatSize(allowed)} for ${server.workers} worker${server.workers === 1 ? "" : "s"}`;
-    const hint = "Make it less, or raise `server.memory`.";
-    place
-      .key("memory")
-      .warning(`the cache alone may grow beyond what \`server.memory\` allows: ${all}`, hint);
-  }
-  return memory;
+  if (written?.memory !== undefined) return memory;
+  const half = Math.floor((server.memoryBytes * server.workers) / 2);
+  return Math.max(MIN_MEMORY, Math.min(memory, half));
 }
 
 /** The system's own: a cache sweeps its folder, and would take what others rely on. */

@@ -28,7 +28,7 @@ export const SERVER = {
   workers:      defaulted(workerCount, "auto", "Data-plane processes; `auto` is one a core"),
   drainTimeout: defaulted(duration({ min: MS, max: DAY, zero: "at once" }), "30s", "How long old connections may finish on reload, upgrade and stop"),
   user:         optional(text("a user name", undefined, { type: "string" }), "User to become after binding, when started as root"),
-  memory:       defaulted(size({ min: 16 * MIB, max: TIB }), "512MiB", "Ceiling for buffers and cache together, for each worker"),
+  memory:       defaulted(size({ min: 16 * MIB, max: TIB }), "512MiB", "Ceiling for what a worker holds in buffers; the cache has its own, `cache.memory`"),
   zone:         optional(zoneName, "Where this machine stands: endpoints with the same `zone` are preferred"),
 } satisfies RowsFor<Input.ServerInput>;
 
