@@ -92,6 +92,33 @@ describe("the document", () => {
     expect(shown.find((cell) => cell.dataset.v === "routes.0.p50Ms")?.textContent).toBe("–");
   });
 
+  test("routes tell what the cache did for them, where there is one", async () => {
+    const counts = {
+      hit: 1500,
+      stale: 0,
+      revalidated: 2,
+      miss: 3,
+      bypass: 4,
+      coalesced: 0,
+      stored: 3,
+      refused: 0,
+    };
+    const cache = { ...counts, bytesFromCache: 1, bytesFromEndpoint: 2 };
+    const routes = SAMPLE_STATUS.routes.map((route, index) => (index === 0 ? { ...route, cache } : route));
+    const written = renderPage({ ...SAMPLE_STATUS, routes });
+    const textsOf = (cells: ReturnType<typeof cellsOf>) =>
+      [0, 1].map((index) => {
+        const hits = cells.find(({ dataset }) => dataset.v === `routes.${index}.cache.hit`);
+        return hits?.textContent;
+      });
+    expect(textsOf(cellsOf(written))).toEqual(["1,500", "–"]);
+    const page = browse(written, [answering(SAMPLE_STATUS)]);
+    await page.seen.tick();
+    expect(textsOf(page.cells)).toEqual(["–", "–"]);
+    const { cache: _, ...without } = SAMPLE_STATUS;
+    expect(renderPage(without)).not.toContain("Cache hits");
+  });
+
   test("numbers are written for people", () => {
     const shown = new Map(cellsOf(html).map((cell) => [cell.dataset.v, cell.textContent]));
     expect(shown.get("listeners.0.connections")).toBe("1,234,567");

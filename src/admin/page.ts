@@ -21,6 +21,7 @@ const FORMATS = {
   list: (value: unknown) => (value as string[]).join(", "),
   count: (value: unknown) => Number(value).toLocaleString("en-US"),
   ms: (value: unknown) => (value === 0 ? "–" : Number(value).toFixed(Number(value) < 10 ? 2 : 0)),
+  some: (value: unknown) => (value === undefined ? "–" : Number(value).toLocaleString("en-US")),
   maybe: (value: unknown) => (value ? String(value) : "–"),
   prose: (value: unknown) => (value ? String(value) : "–"),
   time: (value: unknown) => (value ? String(value).slice(0, 19).replace("T", " ") : "–"),
@@ -42,6 +43,12 @@ const shapeOf = (status: Status): string =>
     status.cache ? status.cache.tiers.length : 0,
   ].join("/");
 
+/** What stands at a path in the status; in both places as well. */
+const valueAt = (status: unknown, path: string): unknown =>
+  path
+    .split(".")
+    .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], status);
+
 const FORMAT_SOURCE = Object.entries(FORMATS).map(([name, format]) => `${name}: ${format.toString()}`);
 
 const SCRIPT = `"use strict";
@@ -49,7 +56,7 @@ const formats = {${FORMAT_SOURCE.join(",\n")}};
 const shapeOf = ${shapeOf.toString()};
 const note = document.getElementById("note");
 const tell = (text) => { if (note.textContent !== text) note.textContent = text; };
-const valueAt = (status, path) => path.split(".").reduce((value, key) => value[key], status);
+const valueAt = ${valueAt.toString()};
 async function refresh() {
   if (document.hidden) return;
   try {
@@ -126,6 +133,14 @@ const ROUTES: readonly Column[] = [
   column("p95, ms", "p95Ms", "ms"),
   column("p99, ms", "p99Ms", "ms"),
 ];
+/** Where something is cached; a route that is not has none of these. */
+const CACHED: readonly Column[] = [
+  column("Cache hits", "cache.hit", "some"),
+  column("Stale", "cache.stale", "some"),
+  column("Confirmed", "cache.revalidated", "some"),
+  column("Misses", "cache.miss", "some"),
+  column("Past the cache", "cache.bypass", "some"),
+];
 const TIERS: readonly Column[] = [
   column("Cache", "tier", "text"),
   column("Used, MiB", "usedBytes", "mib"),
@@ -189,7 +204,7 @@ ${lastReload(status)}
 ${table("Workers", WORKERS, "workers", status.workers)}
 ${table("Listeners", LISTENERS, "listeners", status.listeners)}
 ${certificates(status)}
-${table("Routes", ROUTES, "routes", status.routes)}
+${table("Routes", status.cache === undefined ? ROUTES : [...ROUTES, ...CACHED], "routes", status.routes)}
 ${status.cache === undefined ? "" : table("Cache", TIERS, "cache.tiers", status.cache.tiers)}
 ${upstreams.join("\n")}
 ${moreThan(status.upstreams.length, "upstreams")}
@@ -249,7 +264,7 @@ function table(title: string, columns: readonly Column[], path: string, rows: re
   );
   const body = shown.map((row, index) => {
     const cells = columns.map(({ key, format }, at) =>
-      cell(at === 0 ? "th" : "td", FORMATS[format](row[key]), {
+      cell(at === 0 ? "th" : "td", FORMATS[format](valueAt(row, key)), {
         path: `${path}.${index}.${key}`,
         format,
         style: styleOf(format),
