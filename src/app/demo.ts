@@ -47,11 +47,13 @@ routes:
   - { name: ping, match: { path: /ping }, respond: { status: 200, body: "pong\\n" } }
   - { name: old, match: { path: /old/* }, redirect: { to: "/hello/{rest}", status: 308 } }
   - { name: hello, match: { path: /hello/* }, to: app, rewrite: { path: "/greet/{rest}" } }
+  - { name: kept, match: { path: /kept/* }, to: app, cache: { ttl: 10s }, compress: { minSize: 256 } }
   - { name: events, match: { path: /events }, to: app }
   - { name: websocket, match: { path: /ws }, to: app }
 
 upstreams: { app: [ ${endpoints} ] }
 
+cache: { memory: 16MiB }
 admin: { bind: "127.0.0.1:${adminPort}" }
 observe: { accessLog: { format: combined, to: stdout } }
 `;

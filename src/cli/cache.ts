@@ -119,6 +119,7 @@ export function shownText({ url, vary, routes, objects }: CacheShown, paint: Pal
   return [printable(head), ...objects.map((object) => objectText(object, paint))].join("\n\n");
 }
 
+const PLACES = { memory: "in memory", disk: "on the disk" } as const;
 const STATES = { fresh: "fresh", stale: "stale", gone: "purged" } as const;
 
 function leftText({ state, ttlSec }: CacheObject): string {
@@ -140,7 +141,7 @@ function objectText(object: CacheObject, paint: Palette): string {
     ["variant", object.variant.replaceAll("\n", " · ")],
     ["stored", `${object.storedAt}, ${secondsText(object.ageSec)} old${leftText(object)}`],
     ["then stale", allowed.join(", ")],
-    ["body", `${sizeText(object.bodyBytes)} in ${object.tier}, ${contentText(object)}`],
+    ["body", `${sizeText(object.bodyBytes)} ${PLACES[object.tier]}, ${contentText(object)}`],
     ["etag", object.etag],
     ["tags", object.tags.join(", ")],
     ["flags", object.flags.join(", ")],
@@ -155,7 +156,7 @@ function objectText(object: CacheObject, paint: Palette): string {
   return [`${object.isSelected ? "→" : " "} ${object.status} ${state}`, ...lines].join("\n");
 }
 
-const secondsText = (seconds: number) => durationText(Math.max(0, seconds) * 1000);
+const secondsText = (seconds: number) => (seconds > 0 ? durationText(seconds * 1000) : "0s");
 
 function contentText({ contentType, contentEncoding }: CacheObject): string {
   const type = contentType === "" ? "no type" : contentType;

@@ -59,6 +59,7 @@ function welcome(demo: Demo, terminal: Terminal): string {
     [`curl ${site}/ping`, "answered by Weir itself"],
     [`curl ${site}/hello/you`, "the origin sees /greet/you"],
     [`curl -L ${site}/old/you`, "a redirect to /hello/you"],
+    [`curl -i ${site}/kept/for-10s`, "kept and compressed: Cache-Status says what happened"],
     [`curl -N ${site}/events`, "server-sent events, as they happen"],
     [`npx wscat -c ws://localhost:${demo.port}/ws`, "a WebSocket echo"],
   ];

@@ -103,7 +103,10 @@ export class CacheZone implements SharedMemory {
       const offsets = offsetsOf(layout, PAGE_BYTES);
       ftruncateSync(file, offsets.total);
       if (!hasFreeMemory(offsets.arena) || !allocate(file, 0, offsets.arena)) {
-        throw new Error(`${FOLDER} has no room for the index of the cache, ${offsets.arena} bytes`);
+        const needed = `${Math.ceil(offsets.arena / 2 ** 20)} MiB`;
+        const remedy =
+          "Make `cache.memory` or `cache.disk.size` less, or give it more (docker run --shm-size)";
+        throw new Error(`${FOLDER} has no room for the index of the cache, ${needed}. ${remedy}`);
       }
       if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
       const zone = new CacheZone(path, layout, file);

@@ -52,6 +52,11 @@ describe("weir in a folder without a configuration is the demo", () => {
     expect(bodies.join()).toContain("origin A");
     expect(bodies.join()).toContain("origin B");
     expect(await body(`${site}/ping`)).toBe("pong\n");
+    const kept = [await fetch(`${site}/kept/x`), await fetch(`${site}/kept/x`)];
+    expect(kept.map(({ headers }) => headers.get("cache-status")?.split(";")[1])).toEqual([
+      " fwd=uri-miss",
+      " hit",
+    ]);
     expect(await body(`${site}/hello/you`)).toMatch(/^Hello, you! \(origin [AB]\)\n$/);
     const moved = await fetch(`${site}/old/you`, { redirect: "manual" });
     expect([moved.status, moved.headers.get("location")]).toEqual([308, "/hello/you"]);
