@@ -194,3 +194,19 @@ test("after a start that found something, anything may be there", () => {
   board.knowAll();
   expect(board.invalidate("a.example/never-seen")).toBe(true);
 });
+
+test("a purge that a killed process had begun hides nothing from the next, and is in force for all", () => {
+  const memory = memoryOf();
+  const board = new SharedPurgeBoard(memory);
+  const mark = board.begin(URL);
+  const before = factsOf({ mark, purgeSlots: board.slotsOf(OF) });
+  const killed = new SharedPurgeBoard(memory);
+  killed.nextClock = () => {
+    throw new Error("killed");
+  };
+  expect(() => killed.invalidate(URL)).toThrow("killed");
+  const { made } = board;
+  board.recover();
+  expect(board.made).not.toBe(made);
+  expect([board.invalidate(URL), board.stateOf(before, URL)]).toEqual([true, "gone"]);
+});

@@ -120,6 +120,12 @@ export class SharedPurgeBoard implements PurgeBoard {
     this.#words.fill(-1, KNOWN, RULES);
   }
 
+  /** A process was killed, perhaps in the middle of a purge: what it has begun is looked at by all, and hides none. */
+  recover(): void {
+    this.knowAll();
+    Atomics.add(this.#words, MADE, 1);
+  }
+
   /**
    * Purges a URL, if anything may be stored for it or on its way. out  false: there is nothing
    * A fetch that begins meanwhile either has seen the clock before, and is purged, or sets the bit after it was cleared.

@@ -59,7 +59,8 @@ export interface KeptResponse {
 }
 
 /** Closes what the process of this row had open when it ended. Others go on meanwhile. */
-export function forgetRow({ index, segments, memory, row }: StoreParts): void {
+export function forgetRow({ index, segments, board, memory, row }: StoreParts): void {
+  board.recover();
   index.releaseLocks();
   segments.sealOpen();
   Atomics.store(memory.rows, row * ROW_WORDS + ROW_PENDING_KIB, 0);
