@@ -178,3 +178,11 @@ test("bodies are told apart by a whole number that any file can hold", () => {
   expect(bodySum(Buffer.from(TEXT))).toBe(one);
   expect(bodySum(TEXT.subarray(1))).not.toBe(one);
 });
+
+test("an encoder of br's upper levels counts what it takes, many times the usual", () => {
+  const usual = new Encoder("br", 5);
+  const upper = new Encoder("br", MAX_LEVEL);
+  expect(upper.costBytes).toBeGreaterThan(20 * usual.costBytes);
+  usual.close();
+  upper.close();
+});

@@ -47,6 +47,15 @@ export const COST_BYTES: Readonly<Record<EncoderSize, Readonly<Record<Coding, nu
   apart: { gzip: 640 * 1024, br: 11 * 1024 * 1024, zstd: 2600 * 1024 },
 };
 
+/** br searches wider from its upper levels on: what an encoder of these takes, in bytes. */
+const BR_UPPER_BYTES: Readonly<Record<number, number>> = { 8: 10 * 1024 * 1024, 9: 34 * 1024 * 1024 };
+
+/** Resident memory behind one encoder. */
+export function costBytesOf(coding: Coding, level: number, size: EncoderSize): number {
+  const usual = COST_BYTES[size][coding];
+  return coding === "br" && size === "usual" ? (BR_UPPER_BYTES[level] ?? usual) : usual;
+}
+
 const { constants: C } = zlib;
 /** Windows of 256 KiB and tables to match: a third of the memory that the libraries would take, for 0.3 % of the size. */
 const BR_WINDOW: Readonly<Record<EncoderSize, number>> = { usual: 18, live: 16, apart: 20 };
@@ -106,7 +115,7 @@ export class Encoder {
 
   /** in  `level`: 1 to MAX_LEVEL */
   constructor(coding: Coding, level: number, size: EncoderSize = "usual") {
-    this.costBytes = COST_BYTES[size][coding];
+    this.costBytes = costBytesOf(coding, level, size);
     this.#words = FLUSH_WORDS[coding];
     this.#stream = openStream(coding, level, size);
     this.#stream._handle.onerror = (message) => {
