@@ -126,11 +126,15 @@ function openSource({ log }: CacheHouseOptions, place: CachePlace): CacheZone | 
 }
 
 function createZone(
-  { settings, workers, identity }: CacheHouseOptions,
+  { settings, workers, identity, log }: CacheHouseOptions,
   board: Buffer | undefined,
 ): CacheZone {
   const { memoryBytes, disk } = settings;
-  return CacheZone.create({ memoryBytes, diskBytes: disk?.bytes ?? 0, workers }, { owner: identity, board });
+  const sizes = { memoryBytes, diskBytes: disk?.bytes ?? 0, workers };
+  const zone = CacheZone.create(sizes, { owner: identity, board });
+  const shortage = zone.shortage();
+  if (shortage !== undefined) log("warn", "cache", shortage);
+  return zone;
 }
 
 type Disk = NonNullable<CacheSettings["disk"]>;

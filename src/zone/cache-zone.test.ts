@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync, statSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { hasRoomFor } from "../cache/memory/arena.ts";
 import { openMemoryStore } from "../cache/memory/memory-store.ts";
 import { statsOf } from "../cache/memory/sweep.ts";
 import { SharedPurgeBoard } from "../cache/purge-board.ts";
@@ -121,4 +122,15 @@ test("the arena is not counted as memory of the runtime", () => {
   keep(CacheZone.create({ ...SIZES, memoryBytes: 256 * MIB }));
   const after = process.memoryUsage();
   expect(after.arrayBuffers + after.external - before.arrayBuffers - before.external).toBeLessThan(64 * MIB);
+});
+
+test("a zone that is larger than what /dev/shm can give says so, with what to do", () => {
+  const zone = create();
+  const room = { blocks: 64, bavail: 40, bsize: MIB };
+  expect([zone.shortage(), zone.shortage(room)]).toEqual([undefined, undefined]);
+  expect(zone.shortage({ ...room, bavail: 20 })).toContain(
+    "has room for 4 MiB, and cache.memory wants 14 MiB",
+  );
+  expect(hasRoomFor(10, { blocks: 1000, bavail: 260, bsize: 1 })).toBe(true);
+  expect(hasRoomFor(11, { blocks: 1000, bavail: 260, bsize: 1 })).toBe(false);
 });

@@ -26,7 +26,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Arena, hasRoomFor } from "../cache/memory/arena.ts";
+import { type Arena, bytesToTake, type FileSystemRoom, hasRoomFor } from "../cache/memory/arena.ts";
 import {
   type CacheLayout,
   type CacheSizes,
@@ -52,6 +52,7 @@ const MAP_FAILED = 2 ** 64 - 1;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const WORD_BYTES = 4;
+const MIB = 1024 * 1024;
 
 export interface CacheZoneOptions {
   /** Who else may open it, by number: the user that workers become. */
@@ -152,6 +153,15 @@ export class CacheZone implements SharedMemory {
       closeSync(file);
       throw error;
     }
+  }
+
+  /** For people: what there is too little of, before anything is stored; undefined: there is enough. */
+  shortage(room: FileSystemRoom = statfsSync(FOLDER)): string | undefined {
+    const { dataBytes } = this.layout;
+    const bytes = bytesToTake(room);
+    if (bytes >= dataBytes) return undefined;
+    const [wanted, there] = [dataBytes, bytes].map((each) => Math.floor(each / MIB));
+    return `${FOLDER} has room for ${there} MiB, and cache.memory wants ${wanted} MiB: less is cached. Make cache.memory smaller, or ${FOLDER} larger (in a container: --shm-size)`;
   }
 
   /** The process of this row is gone: its locks are taken away, what it had open is closed. Others go on meanwhile. */

@@ -32,8 +32,11 @@ export interface FileSystemRoom {
 }
 
 /** May so many bytes more be taken there? */
-export function hasRoomFor(bytes: number, { blocks, bavail, bsize }: FileSystemRoom): boolean {
-  return bavail * bsize >= bytes + Math.min(LEFT_FREE_BYTES, (blocks * bsize) / LEFT_FREE_SHARE);
+export const hasRoomFor = (bytes: number, room: FileSystemRoom) => bytesToTake(room) >= bytes;
+
+/** Bytes that may be taken there. */
+export function bytesToTake({ blocks, bavail, bsize }: FileSystemRoom): number {
+  return Math.max(0, bavail * bsize - Math.min(LEFT_FREE_BYTES, (blocks * bsize) / LEFT_FREE_SHARE));
 }
 
 /** An arena of one process: for tests and for caches that nobody shares. */
