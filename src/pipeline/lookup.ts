@@ -211,6 +211,7 @@ function refresh(look: Look, stale: StoredResponse, part: PartOrder | undefined)
 function absent(look: Look, there: There): Next {
   const { exchange, store, rules, note } = look;
   if (note.directives.onlyIfCached) {
+    note.rule = "request_only_if_cached";
     exchange.failure = fail("not_cached");
     return "answer";
   }
