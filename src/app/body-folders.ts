@@ -83,10 +83,11 @@ function removeUnowned(): void {
   }
 }
 
-/** Does a process live that will remove it? One that cannot be looked into is another user's. */
-export function isOwned(folder: string): boolean {
+/** Does a process live that will remove it? One that cannot be looked into is another user's. in  `gone`: it is dying */
+export function isOwned(folder: string, gone?: number): boolean {
   try {
-    return isAlive(Number(readShort(join(folder, OWNER))));
+    const pid = Number(readShort(join(folder, OWNER)));
+    return pid !== gone && isAlive(pid);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== "ENOENT";
   }

@@ -23,6 +23,8 @@ export interface OpenCacheOptions {
 
 export class OpenCache {
   readonly #options: OpenCacheOptions;
+  /** Who started us: when it dies, we hear of that before it is gone. */
+  readonly #control = process.ppid;
   #current: Opened | undefined;
   #next: Opened | undefined;
 
@@ -70,7 +72,7 @@ export class OpenCache {
     const place = this.#current?.place;
     if (place === undefined) return;
     CacheZone.removePath(place.zonePath);
-    if (place.bodies !== undefined && !isOwned(place.bodies)) removeBodyFolder(place.bodies);
+    if (place.bodies !== undefined && !isOwned(place.bodies, this.#control)) removeBodyFolder(place.bodies);
   }
 
   async #closeOne({ close }: Opened): Promise<void> {

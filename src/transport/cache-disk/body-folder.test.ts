@@ -14,7 +14,7 @@ import type { BodyWriter } from "../../cache/store.ts";
 import type { BodyRef } from "../../cache/stored.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
 import { BodyFolder, bodyPagesAllowed, logPagesAllowed, makeBodyFolders } from "./body-folder.ts";
-import { DiskBoard, pagesOf } from "./disk-board.ts";
+import { DiskBoard, isAlive, pagesOf } from "./disk-board.ts";
 import { Trouble } from "./trouble.ts";
 
 const MIB = 1024 * 1024;
@@ -372,4 +372,17 @@ test("a segment does not take the place of one that is still there", () => {
   expect([board.setLive(5, 1), board.setLive(5 + 8192, 1)]).toEqual([true, false]);
   board.setDropped(5);
   expect([board.setLive(5 + 8192, 1), board.isLive(5)]).toEqual([true, false]);
+});
+
+test("a process that has ended is dead, though nobody has waited for it", async () => {
+  const shell = Bun.spawn(["sh", "-c", "sleep 0.01 & echo $!; exec sleep 60"], { stdout: "pipe" });
+  try {
+    const { value } = await shell.stdout.getReader().read();
+    const pid = Number(new TextDecoder().decode(value));
+    await eventually(() => !isAlive(pid));
+    expect([process.kill(pid, 0), isAlive(shell.pid)]).toEqual([true, true]);
+  } finally {
+    shell.kill("SIGKILL");
+    await shell.exited;
+  }
 });

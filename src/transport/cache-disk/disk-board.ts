@@ -8,7 +8,7 @@
  *        control gives that back
  * rule   all of the file is written when it is made: a page that a full disk cannot give ends the process that writes to it
  */
-import { closeSync, fchownSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fchownSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 
 export const PAGE_BYTES = 4096;
 
@@ -221,11 +221,22 @@ export class DiskBoard {
 
 const slotOfSegment = (segment: number) => SEGMENTS_AT + (segment % SEGMENT_SLOTS) * SEGMENT_WORDS;
 
+/** One that has ended and was not waited for yet is dead: whoever should wait for it may never do so. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Its state follows its name, which may hold anything (proc_pid_stat(5)). */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat[stat.lastIndexOf(")") + 2] === "Z";
+  } catch {
+    return false; // it is hidden from us, or this system has no such files
   }
 }
