@@ -137,7 +137,8 @@ export class Deployer {
     const config = await this.#discover(written);
     const known = await this.#resolve(config);
     const cached = await cache.prepare(config);
-    if (typeof cached === "string") return errorWithoutLine(file, "cache", cached, undefined);
+    if (typeof cached === "string")
+      return errorWithoutLine(file, "cache", cached.replace(/\.$/, ""), undefined);
     const isFirst = this.#config === undefined;
     const { workers: count } = config.server;
     const extended = isFirst ? sockets.extend(plan, count) : plan;
