@@ -220,6 +220,26 @@ describe("in memory it is kept over", () => {
   });
 });
 
+test("server.user: workers without root store, purge and share as others do, over an upgrade too", async () => {
+  if (process.getuid?.() !== 0) return;
+  const { seen, port } = startOrigin();
+  const asRoot = yaml(port, "{ memory: 32MiB }");
+  const started = await startWeir(asRoot.replace("server: {", "server: { user: nobody,"));
+  weir = started;
+  const before = await storedTexts(started);
+  for (const path of [SMALL, LARGE]) expect((await answersTo(started, path)).size).toBe(1);
+  const next = await upgraded(started);
+  expect([await textOf(started, SMALL), await textOf(started, LARGE)]).toEqual(before);
+  expect(seen.count).toBe(2);
+  expect((await purge(started, { all: true })).status).toBe(200);
+  expect(await storedTexts(started)).not.toEqual(before);
+  expect(seen.count).toBe(4);
+  const folders = () => readdirSync("/dev/shm").filter((name) => name.startsWith("weir-bodies-"));
+  const own = folders().filter((name) => readFileSync(`/dev/shm/${name}/owner`, "latin1") === `${next}`);
+  await endOf(next);
+  expect([own.length, folders().filter((name) => own.includes(name)).length]).toEqual([1, 0]);
+});
+
 test("when control is killed, its workers leave nothing of the cache behind", async () => {
   const { port } = startOrigin();
   const started = await startWeir(yaml(port, "{ memory: 32MiB }"));
