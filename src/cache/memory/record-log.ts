@@ -187,13 +187,14 @@ export class RecordLog {
   }
 
   /**
-   * Begins a segment that we have claimed. One that was in use has its memory as a rule, but not when a worker was killed
-   * while it took or gave that.
+   * Begins a segment that we have claimed. One with records in it has memory. An empty one may have none, though it is not
+   * free: a worker was killed while it took or gave that.
    */
   #begin(segment: number, queue: Queue): boolean {
     const segments = this.#segments;
+    const isEmpty = segments.usedOf(segment) === 0;
     segments.clear(segment, queue);
-    if (this.#arena.reserve(segment)) return true;
+    if (!isEmpty || this.#arena.reserve(segment)) return true;
     segments.free(segment);
     return false;
   }
