@@ -15,7 +15,7 @@ import type { Planned } from "./plan.ts";
 
 /** So much in one go. */
 const TURN_BYTES = 1024 * 1024;
-/** Given to a socket that took no more of a file: what it leaves waits here until it drains. */
+/** Given to a client that takes no more: what it leaves waits in memory until it drains. */
 const NUDGE_BYTES = 16 * 1024;
 
 export class BodyFlow implements Upstream, GrowthReader {
@@ -87,7 +87,7 @@ export class BodyFlow implements Upstream, GrowthReader {
 
   async #read(): Promise<void> {
     // where a file is sent, this piece is only to hear when the client takes more
-    const most = this.#descriptor === undefined ? TURN_BYTES : NUDGE_BYTES;
+    const most = this.#descriptor === undefined ? this.#mostNow() : NUDGE_BYTES;
     const end = Math.min(this.#end, this.#source.length, this.position + most);
     const bytes = await this.#source.read(this.position, end);
     readClock();
@@ -118,8 +118,15 @@ export class BodyFlow implements Upstream, GrowthReader {
     return taken > 0;
   }
 
+  /** As much as can go out, and a little: what waits for a stream that takes nothing must not be large. */
+  #mostNow(): number {
+    const { downstream } = this.#exchange;
+    const room = downstream.roomFor?.(this.#exchange) ?? TURN_BYTES;
+    return Math.min(TURN_BYTES, Math.max(NUDGE_BYTES, room));
+  }
+
   #deliver(bytes: Buffer, isShared: boolean): void {
-    const left = this.#end - this.position;
+    const left = Math.min(this.#end - this.position, isShared ? this.#mostNow() : bytes.length);
     const piece = bytes.length > left ? bytes.subarray(0, left) : bytes;
     this.position += piece.length;
     this.#exchange.isBodyShared = isShared;

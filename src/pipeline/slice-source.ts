@@ -21,6 +21,7 @@ import { isAuthorized } from "./cache-rules.ts";
 import { Fetch, type FetchOrder } from "./fetch.ts";
 import { FileSource, openBody } from "./file-source.ts";
 import type { BodySource, GrowingBody, GrowthReader } from "./growing-body.ts";
+import { MemorySource } from "./memory-source.ts";
 import type { CacheRules, Planned, Route } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
 
@@ -79,40 +80,6 @@ class Follower implements GrowthReader {
     if (this.#detail !== "") return Promise.reject(new Error(this.#detail));
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;
-  }
-}
-
-/** A slice that is small enough to be with its response. */
-class MemorySource implements BodySource {
-  readonly isComplete = true;
-  readonly #body: Buffer;
-
-  constructor(body: Buffer) {
-    this.#body = body;
-  }
-
-  get length(): number {
-    return this.#body.length;
-  }
-
-  peek(position: number): Buffer | undefined {
-    return this.#body.subarray(position);
-  }
-
-  read(position: number, end: number): Promise<Buffer> {
-    return Promise.resolve(Buffer.from(this.#body.subarray(position, end)));
-  }
-
-  join(): void {
-    // it is here
-  }
-
-  moved(): void {
-    // nobody waits
-  }
-
-  leave(): void {
-    // nothing is open
   }
 }
 

@@ -18,6 +18,7 @@ import { reasonOf } from "../protocol/reasons.table.ts";
 import { BodyFlow } from "./body-flow.ts";
 import type { FileRefusal } from "./files.ts";
 import type { BodySource } from "./growing-body.ts";
+import { MemorySource } from "./memory-source.ts";
 import type { Planned, Route } from "./plan.ts";
 
 const NOT_MODIFIED = 304;
@@ -30,6 +31,8 @@ const IF_RANGE = fieldIdOf("if-range");
 
 /** Larger bodies are not kept once more with their head. */
 const MAX_MEMO_BYTES = 16 * 1024;
+/** Of a body in memory, larger pieces do not wait for a client: they go out as it takes them. */
+const MAX_WAITING_BYTES = 32 * 1024;
 
 /** Fields of 304 answers, made once for each stored response that is asked for so. */
 const NOT_MODIFIED_FIELDS = new WeakMap<StoredResponse, Fields>();
@@ -209,15 +212,25 @@ function setBody(
   exchange.responseBodyLength = length;
   const isEmpty = exchange.method === "HEAD" || length === 0 || hasNoBody(exchange.status);
   exchange.responseBodyKind = isEmpty ? BODY_NONE : kindOf(length);
-  plan.isEnd = isEmpty || stored.body !== undefined;
+  const { body } = stored;
+  plan.isEnd = isEmpty || (body !== undefined && hasRoom(exchange, length));
   if (isEmpty) source?.leave();
-  else if (stored.body !== undefined) {
-    exchange.first = stored.body;
+  else if (body === undefined) {
+    if (source === undefined) return false;
+    startFlow(exchange, source, from, end);
+  } else if (plan.isEnd) {
+    exchange.first = body;
     exchange.firstStart = from;
     exchange.firstEnd = end;
-  } else if (source === undefined) return false;
-  else startFlow(exchange, source, from, end);
+  } else startFlow(exchange, new MemorySource(body), from, end);
   return true;
+}
+
+/** A body that the client can take now, or that may wait for it in memory. */
+function hasRoom(exchange: Planned, length: number): boolean {
+  if (length <= MAX_WAITING_BYTES) return true;
+  const room = exchange.downstream.roomFor?.(exchange);
+  return room === undefined || room >= length;
 }
 
 function startFlow(exchange: Planned, source: BodySource, from: number, end: number): void {

@@ -83,6 +83,11 @@ export interface Downstream {
    * without reading them. out  bytes taken; the caller sends the rest, or at least the next byte, by `sendBody`
    */
   sendFile?(exchange: Exchange, file: number, position: number, count: number): number;
+  /**
+   * Body bytes that can go out now; who has more at hand than that keeps it, as what waits for a client waits in memory.
+   * Not there: nobody knows.
+   */
+  roomFor?(exchange: Exchange): number;
   /** Ends the response; `trailers` are field lines or "". */
   sendEnd(exchange: Exchange, trailers: string): void;
   /** Makes sure that the client sees an incomplete response as incomplete. */

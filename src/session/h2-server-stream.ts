@@ -53,6 +53,7 @@ type StreamCommands = Pick<
   | "sendInterim"
   | "sendHead"
   | "sendBody"
+  | "roomFor"
   | "sendEnd"
   | "abort"
   | "pauseRequest"
@@ -298,6 +299,10 @@ export class H2ServerStream implements Downstream, Timed {
     if (!isOpen && this.#isRefusedMemory()) return true;
     this.#sent(isOpen, false);
     return isOpen;
+  }
+
+  roomFor(): number {
+    return this.#server.connection.roomFor(this.#stream);
   }
 
   sendEnd(exchange: Exchange, trailers: string): void {

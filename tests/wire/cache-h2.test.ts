@@ -3,9 +3,10 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
-import { within } from "../support/eventually.ts";
+import { eventually, within } from "../support/eventually.ts";
 import { type OriginConnection, response } from "../support/origin.ts";
 import { Stage } from "../support/stage.ts";
+import { metric } from "../support/weir-metrics.ts";
 import { ask, get } from "./ask.ts";
 import { CountingOrigin, FRESH, type Script, targetOf } from "./cached.ts";
 
@@ -33,7 +34,7 @@ routes: [ { to: "http://${origin.address}", cache: { enabled: true } } ]
   const session = connect(`http://127.0.0.1:${weir.port("new")}`);
   session.on("error", () => undefined); // what fails shows in its streams
   stage.after(() => session.destroy());
-  return { origin, session, port: weir.port("old") };
+  return { origin, session, weir, port: weir.port("old") };
 }
 
 function asked(
@@ -134,3 +135,31 @@ test("a stream that is reset in the middle of a fill takes nothing from the othe
   expect((await other).body).toBe("first last");
   expect(origin.count("/one")).toBe(1);
 });
+
+for (const [what, length] of [
+  ["a file", 1_000_000],
+  ["memory", 100_000],
+] as const) {
+  test(`streams that take nothing of a hit from ${what} cost little of the memory that all clients share`, async () => {
+    const body = "0123456789".repeat(length / 10);
+    const { weir, port } = await start((request) =>
+      response(body, [FRESH, `X-Target: ${targetOf(request)}`]),
+    );
+    await ask(port, get("/hit"));
+    const closed = connect(`http://127.0.0.1:${weir.port("new")}`, { settings: { initialWindowSize: 0 } });
+    stage.after(() => closed.destroy());
+    const answers = Array.from({ length: STREAMS }, () => asked(closed, "/hit"));
+    const active = async () => metric(await weir.metrics(), "weir_requests_active");
+    await eventually(async () => (await active()) === STREAMS, DEADLINE_MS, "all to be asked for");
+    const buffered = async () => metric(await weir.metrics(), "weir_worker_buffered_bytes");
+    await eventually(
+      async () => (await buffered()) >= STREAMS * 16_384,
+      DEADLINE_MS,
+      "a little of each to wait",
+    );
+    expect(await buffered()).toBeLessThan(STREAMS * 33_000);
+    closed.settings({ initialWindowSize: 60_000 });
+    for (const answer of await Promise.all(answers)) expect(answer.body === body).toBe(true);
+    await eventually(async () => (await buffered()) === 0, DEADLINE_MS, "nothing to wait any more");
+  });
+}

@@ -210,6 +210,11 @@ export class H2Connection implements FrameSink {
     return this.#link.sender.data(stream, bytes, start, isEnd);
   }
 
+  /** Body bytes of the stream that can go out now. */
+  roomFor(stream: H2Stream): number {
+    return this.#link.sender.roomFor(stream);
+  }
+
   /** Ends the stream behind its body; `lines` are trailers or "". */
   sendTrailers(stream: H2Stream, lines: string): void {
     if (!stream.isClosed && !stream.isOutputOver) this.#link.sender.end(stream, lines);

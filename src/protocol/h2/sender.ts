@@ -69,6 +69,11 @@ export class Sender {
     return false;
   }
 
+  /** Bytes that would not have to wait. */
+  roomFor({ queuedBytes, sendWindow }: H2Stream): number {
+    return this.isBlocked || queuedBytes > 0 ? 0 : Math.max(0, Math.min(sendWindow, this.window));
+  }
+
   /** Ends the stream, with trailers or without, behind what waits. */
   end(stream: H2Stream, trailers: string): void {
     if (stream.queuedBytes > 0) {
