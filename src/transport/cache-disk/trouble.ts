@@ -17,6 +17,11 @@ const ADVICE: Readonly<Record<string, string>> = {
   EIO: "the disk reports an error. Look at the kernel's log",
 };
 
+/** Bodies that lie in memory: their folder has nothing to do with `cache.disk`. */
+const MEMORY = "/dev/shm/";
+const MEMORY_FULL =
+  "/dev/shm is full. Make cache.memory smaller, or /dev/shm larger (`--shm-size` of a container)";
+
 export class Trouble {
   /** All that went wrong, said or not. */
   count = 0;
@@ -38,9 +43,14 @@ export class Trouble {
       return;
     }
     const since = this.#unsaid > 0 ? ` (and ${this.#unsaid} more times since the last line)` : "";
-    this.#report(`cache: ${what} below ${this.#folder}: ${ADVICE[code] ?? code}${since}; not stored`);
+    this.#report(`cache: ${what} below ${this.#folder}: ${this.#adviceFor(code)}${since}; not stored`);
     this.#quietUntilMs = nowMs + PAUSE_MS;
     this.#unsaid = 0;
+  }
+
+  #adviceFor(code: string): string {
+    if (code === "ENOSPC" && this.#folder.startsWith(MEMORY)) return MEMORY_FULL;
+    return ADVICE[code] ?? code;
   }
 }
 
