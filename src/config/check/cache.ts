@@ -1,7 +1,7 @@
 /**
  * Cache: the store that routes share, and what fits into it.
  */
-import { isAbsolute } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import type { CacheConfig, RouteConfig, ServerConfig } from "../config.ts";
 import { CACHE, CACHE_DISK, CACHE_PURGE, MIN_MEMORY } from "../options/cache.table.ts";
 import { type Written, withDefaults } from "../options/types.ts";
@@ -87,6 +87,10 @@ function checkAudit(written: string | undefined, place: Place, facts: CheckFacts
   const path = absolutePath(written, facts.folder);
   const kind = facts.kindOf(path);
   if (written === "" || kind === "folder") place.error(`${quote(written)} is not a file`, "Name a file.");
+  else if (kind === "missing" && facts.kindOf(dirname(path)) === "missing") {
+    const hint = "Make it, or purges are listed in the program's log only.";
+    place.warning(`there is no folder ${quote(dirname(path))}`, hint);
+  }
   return path;
 }
 
