@@ -122,11 +122,11 @@ export class CacheNote {
   }
 
   /** The endpoint's answer, which is stored for others. */
-  stores(stored: StoredResponse, isCollapsed: boolean, nowMs: number): void {
+  stores(stored: StoredResponse, isCollapsed: boolean, hasAge: boolean, nowMs: number): void {
     this.isCollapsed = isCollapsed;
     if (isCollapsed) this.result = "hit";
-    const { initialAgeMs } = stored.facts;
-    this.lines = initialAgeMs >= 1000 ? ageLine(stored, nowMs) : "";
+    // who came first has the endpoint's own answer: its age is only told where a cache before us told one (§5.1)
+    this.lines = isCollapsed || hasAge ? ageLine(stored, nowMs) : "";
     this.#tell({ forwarded: this.#forwarded, ttlSec: leftSec(stored, nowMs), isStored: true, isCollapsed });
   }
 

@@ -14,6 +14,7 @@ import { variantKeyOf } from "../cache/vary.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import { LENGTH_UNKNOWN } from "../core/body.ts";
 import { type Failure, type FailureCode, fail } from "../core/failure.ts";
+import { fieldIdOf } from "../core/field-names.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
@@ -39,6 +40,7 @@ import { serveStored, wallOf } from "./serve-stored.ts";
 import { answerSliced } from "./sliced-answer.ts";
 import { answerAsCame, answerStored } from "./stored-answer.ts";
 
+const AGE = fieldIdOf("age");
 const NOT_MODIFIED = 304;
 const PARTIAL_CONTENT = 206;
 /** Answers that nobody understands who has not asked for a part: 206 and 416. */
@@ -202,9 +204,9 @@ function isErrorStatus({ exchange }: Fetch): boolean {
 
 /** Those who may have it get what is stored. out  false: nobody may, so that the answer or the failure counts */
 function replace(fetch: Fetch, stale: StoredResponse): boolean {
-  const { waiters } = fetch;
-  if (waiters.length > 0 && !waiters.some((waiter) => noteOf(waiter).mayServeOnError)) return false;
-  fetch.takeWaiters();
+  const mayServe = (waiter: Planned) => noteOf(waiter).mayServeOnError;
+  if (fetch.waiters.size > 0 && ![...fetch.waiters].some(mayServe)) return false;
+  const waiters = fetch.takeWaiters();
   fetch.enter("over");
   for (const waiter of waiters) {
     const note = noteOf(waiter);
@@ -285,7 +287,7 @@ export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): bo
   if (body?.isWhole === false) return false;
   const note = noteOf(waiter);
   tellPlace(waiter, fetch.exchange);
-  note.stores(stored, !isFirst, wallOf(waiter));
+  note.stores(stored, !isFirst, isFirst && fetch.exchange.responseFields.has(AGE), wallOf(waiter));
   const isSlice = sliceOf(fetch, stored) !== undefined;
   if (isSlice || (body === undefined && !isFirst)) {
     give(waiter, fetch, stored); // all of it is here: what it is encoded to for one is for the next one too
@@ -363,7 +365,7 @@ function passTo(client: Planned, fetch: Fetch, rule: RuleCode): void {
   client.firstEnd = inner.firstEnd;
   noteOf(client).passes(rule);
   if (!plan.isEnd) {
-    fetch.waiters = [client];
+    fetch.waiters.add(client);
     client.upstream = new Passing(fetch, client);
   }
   plan.services.resume(client, "answer");

@@ -90,7 +90,7 @@ export class Fetch implements Downstream {
   readonly startedAtMs = clock.nowMs;
   state: FetchState = "waiting";
   /** In the order they came. */
-  waiters: Planned[] = [];
+  readonly waiters = new Set<Planned>();
   /**
    * Whose request is sent, cookies and all: an answer for one client alone is for this one. undefined = it has left, or
    * this is a refresh: such an answer is for nobody here.
@@ -153,14 +153,14 @@ export class Fetch implements Downstream {
 
   add(client: Planned): void {
     this.#setUnattended(false);
-    this.waiters.push(client);
+    this.waiters.add(client);
     const waiting = new Waiting(this, client);
     client.upstream = waiting;
     waiting.watch();
   }
 
   late(client: Planned): void {
-    this.waiters = this.waiters.filter((waiter) => waiter !== client);
+    this.waiters.delete(client);
     client.upstream = undefined;
     this.order.settle(this, client);
   }
@@ -198,8 +198,8 @@ export class Fetch implements Downstream {
   takeWaiters(): Planned[] {
     dismiss(this.#patience);
     this.#patience = undefined;
-    const { waiters } = this;
-    this.waiters = [];
+    const waiters = [...this.waiters];
+    this.waiters.clear();
     for (const waiter of waiters) {
       (waiter.upstream as Waiting | undefined)?.over();
       waiter.upstream = undefined;
@@ -208,14 +208,14 @@ export class Fetch implements Downstream {
   }
 
   leave(client: Planned): void {
-    this.waiters = this.waiters.filter((waiter) => waiter !== client);
+    this.waiters.delete(client);
     if (client === this.owner) this.owner = undefined;
     if (this.state === "passing" || (this.state === "waiting" && !this.#isWorthIt())) this.giveUp();
   }
 
   /** Somebody waits for the head; or it is for the store as well, and not one of too many that are. */
   #isWorthIt(): boolean {
-    if (this.waiters.length > 0 || this.#watchers.length > 0 || this.order.isBackground) return true;
+    if (this.waiters.size > 0 || this.#watchers.length > 0 || this.order.isBackground) return true;
     return this.order.mayShare && this.#goesOnAlone();
   }
 
@@ -278,7 +278,7 @@ export class Fetch implements Downstream {
 
   sendInterim(_exchange: Exchange, status: number, lines: string): void {
     const { owner } = this;
-    if (owner !== undefined && this.waiters.includes(owner)) {
+    if (owner !== undefined && this.waiters.has(owner)) {
       owner.downstream.sendInterim(owner, status, lines);
     }
   }
@@ -306,7 +306,7 @@ export class Fetch implements Downstream {
     const [client] = this.waiters;
     if (this.state === "sharing") this.#endShared();
     else if (this.state === "passing" && client !== undefined) {
-      this.waiters = [];
+      this.waiters.clear();
       client.upstream = undefined;
       this.exchange.plan.services.events?.responseEnd(client, trailers);
     }
@@ -431,6 +431,7 @@ function fieldsToSend(client: Planned, fetch: Fetch): Fields {
     fields.drop("accept-encoding");
     if (encoding !== "") fields.add("Accept-Encoding", encoding);
   }
-  if (stale !== undefined) fields.added += validationLines(stale.fields, Date.now());
+  const nowMs = client.plan.services.epochMs + clock.nowMs;
+  if (stale !== undefined) fields.added += validationLines(stale.fields, nowMs);
   return fields;
 }

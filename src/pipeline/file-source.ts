@@ -53,6 +53,6 @@ export async function openBody(
     if (reader === undefined) store.remove(key);
     return reader;
   } catch {
-    return undefined;
+    return undefined; // whoever keeps the files has told it
   }
 }

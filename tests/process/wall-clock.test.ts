@@ -15,11 +15,13 @@ const READERS: Readonly<Record<string, string>> = {
   "app/control.ts": "when the last reload was",
   "app/dataplane.ts": "the offset from monotonic time, for Date and log lines",
   "app/log.ts": "stamps of log lines",
+  "app/shared-cache.ts": "what is past keeping, as responses say it in times of day",
   "app/running.ts":
     "since when counting goes on; instants on the board of endpoints, which are moved when it is set",
   "app/upstream-states.ts": "the offset of those instants from monotonic time",
   "app/worker-loop.ts": "a heartbeat is any number that differs from the one before",
   "app/workers.ts": "age of a heartbeat, as shown; silence is counted in looks",
+  "cli/explain-plan.ts": "how old a response would be, as shown",
   "cli/status.ts": "ages, as shown",
   "cli/top.ts": "ages, as shown",
   "pipeline/files.ts": "file dates are times of day",
