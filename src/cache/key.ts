@@ -47,6 +47,9 @@ export function cacheKey(policy: CacheKeyPolicy, parts: KeyParts): string {
   return extra === "" && !hasMore(policy) ? key : key + moreLines(policy, parts);
 }
 
+/** Nothing but the URL is in the key. */
+export const isOfTarget = (policy: CacheKeyPolicy) => !hasMore(policy);
+
 function hasMore({ headers, cookies, device, languages }: CacheKeyPolicy): boolean {
   return device || headers.length > 0 || cookies.length > 0 || languages.length > 0;
 }

@@ -7,7 +7,7 @@
  * cost   for a plain GET a few mask tests and one concatenation
  * spec   RFC 9111 §2, §3, §4; RFC 9110 §9.2.3
  */
-import { cacheKey, forwardedKey } from "../cache/key.ts";
+import { cacheKey, forwardedKey, isOfTarget } from "../cache/key.ts";
 import type { RequestTest } from "../cache/policy.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
 import type { ListenerConfig, RouteConfig } from "../config/config.ts";
@@ -17,6 +17,7 @@ import { fieldIdOf, fieldMask } from "../core/field-names.ts";
 import type { Fields } from "../core/fields.ts";
 import { cookieOf, parameterOf } from "../route/request-text.ts";
 import type { Downstream } from "../session/exchange.ts";
+import { keepKey, knownKey } from "./key-memo.ts";
 import type { CacheRules, Planned } from "./plan.ts";
 
 /** in  `listeners`: all of the version; the route's clients come in by some of them */
@@ -31,7 +32,8 @@ export function compileCache(
   );
   const hasSeveral = (isTls: boolean) =>
     new Set(mine.filter(({ tls }) => (tls !== undefined) === isTls).flatMap(portsOf)).size > 1;
-  return { route: name, policy: cache, keysPort: hasSeveral(true) || hasSeveral(false) };
+  const keysPort = hasSeveral(true) || hasSeveral(false);
+  return { route: name, policy: cache, keysPort, isPlainKey: !keysPort && isOfTarget(cache.key) };
 }
 
 const portsOf = ({ bind }: ListenerConfig) =>
@@ -91,7 +93,11 @@ export function keyOf(exchange: Planned, rules: CacheRules): string {
   }
   // or a mark without a query
   if (exchange.query === "") exchange.isPathAsSent &&= !exchange.rawTarget.endsWith("?");
-  return cacheKey(policy.key, {
+  const isPlain = rules.isPlainKey && exchange.isPathAsSent && !downstream.isTrusted;
+  const { rawTarget: target } = exchange;
+  const known = isPlain ? knownKey(rules, downstream.scheme, authority, target) : undefined;
+  if (known !== undefined) return known;
+  const key = cacheKey(policy.key, {
     route,
     scheme: downstream.scheme,
     authority,
@@ -100,6 +106,7 @@ export function keyOf(exchange: Planned, rules: CacheRules): string {
     requestFields,
     extra: downstream.isTrusted || rules.keysPort ? extraOf(exchange, rules) : "",
   });
+  return isPlain ? keepKey({ rules, scheme: downstream.scheme, authority, target, key }) : key;
 }
 
 /** What endpoints are told beside the URL; what strangers say of themselves is dropped before they could hear it. */

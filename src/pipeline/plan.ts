@@ -173,6 +173,8 @@ export interface CacheRules {
   readonly policy: CachePolicy;
   /** Endpoints are told on which of several ports a client came in: each port has answers of its own. */
   readonly keysPort: boolean;
+  /** Nothing but scheme, authority and target is in its keys, unless a trusted proxy sends more. */
+  readonly isPlainKey: boolean;
 }
 
 /** Who takes the answer to an exchange that has no client: `fetch.ts` fulfils it. */

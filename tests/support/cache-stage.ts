@@ -328,7 +328,7 @@ export class CacheStage {
     return fixedRoute({
       name: "site",
       cacheSlot: CACHE_SLOT,
-      cache: { route: "site", policy, keysPort: false },
+      cache: { route: "site", policy, keysPort: false, isPlainKey: true },
       action: { kind: "proxy", upstreams: [group], split: { pick: () => 0 } as never },
       ...parts,
     });
