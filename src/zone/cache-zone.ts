@@ -19,13 +19,9 @@ import {
   ftruncateSync,
   linkSync,
   openSync,
-  readdirSync,
   readSync,
   statfsSync,
-  unlinkSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type Arena, bytesToTake, type FileSystemRoom, hasRoomFor } from "../cache/memory/arena.ts";
 import {
   type CacheLayout,
@@ -40,15 +36,19 @@ import {
 import { partsOf } from "../cache/memory/parts.ts";
 import { forgetRow } from "../cache/memory/sweep.ts";
 import { SharedPurgeBoard, secretIn } from "../cache/purge-board.ts";
+import {
+  mapShared,
+  newPath,
+  removeName,
+  removeNamesOf,
+  removeOrphans,
+  SHARED_FOLDER,
+} from "./shared-file.ts";
 
 const IS_DARWIN = process.platform === "darwin";
 const PAGE_BYTES = IS_DARWIN ? 16_384 : 4096;
 const PREFIX = "weir-cache-";
-const FOLDER = IS_DARWIN ? tmpdir() : "/dev/shm";
 
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MAP_FAILED = 2 ** 64 - 1;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const WORD_BYTES = 4;
@@ -96,8 +96,8 @@ export class CacheZone implements SharedMemory {
 
   /** Makes a new zone, empty; the caller removes it. Throws when /dev/shm has no room for the index. */
   static create(sizes: CacheSizes, { owner, board }: CacheZoneOptions = {}): CacheZone {
-    removeOrphans();
-    const path = newPath();
+    removeOrphans(PREFIX);
+    const path = newPath(PREFIX);
     const file = openSync(path, "wx+", 0o600);
     try {
       const layout = layoutOf(sizes);
@@ -107,7 +107,7 @@ export class CacheZone implements SharedMemory {
         const needed = `${Math.ceil(offsets.arena / 2 ** 20)} MiB`;
         const remedy =
           "Make `cache.memory` or `cache.disk.size` less, or give it more (docker run --shm-size)";
-        throw new Error(`${FOLDER} has no room for the index of the cache, ${needed}. ${remedy}`);
+        throw new Error(`${SHARED_FOLDER} has no room for the index of the cache, ${needed}. ${remedy}`);
       }
       if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
       const zone = new CacheZone(path, layout, file);
@@ -126,7 +126,7 @@ export class CacheZone implements SharedMemory {
    * name. Throws when it is gone, or of another version.
    */
   static adopt(path: string): CacheZone {
-    const own = newPath();
+    const own = newPath(PREFIX);
     linkSync(path, own);
     try {
       return CacheZone.open(own);
@@ -156,12 +156,12 @@ export class CacheZone implements SharedMemory {
   }
 
   /** For people: what there is too little of, before anything is stored; undefined: there is enough. */
-  shortage(room: FileSystemRoom = statfsSync(FOLDER)): string | undefined {
+  shortage(room: FileSystemRoom = statfsSync(SHARED_FOLDER)): string | undefined {
     const { dataBytes } = this.layout;
     const bytes = bytesToTake(room);
     if (bytes >= dataBytes) return undefined;
     const [wanted, there] = [dataBytes, bytes].map((each) => Math.floor(each / MIB));
-    return `${FOLDER} has room for ${there} MiB, and cache.memory wants ${wanted} MiB: less is cached. Make cache.memory smaller, or ${FOLDER} larger (in a container: --shm-size)`;
+    return `${SHARED_FOLDER} has room for ${there} MiB, and cache.memory wants ${wanted} MiB: less is cached. Make cache.memory smaller, or ${SHARED_FOLDER} larger (in a container: --shm-size)`;
   }
 
   /** The process of this row is gone: its locks are taken away, what it had open is closed. Others go on meanwhile. */
@@ -173,9 +173,7 @@ export class CacheZone implements SharedMemory {
 
   /** Takes away the names that a process made which is gone. */
   static removeOf(pid: number): void {
-    for (const name of readdirSync(FOLDER)) {
-      if (name.startsWith(`${PREFIX}${pid}-`)) removeName(join(FOLDER, name));
-    }
+    removeNamesOf(PREFIX, pid);
   }
 
   /** Takes the name of a zone away whose process could not. */
@@ -228,18 +226,15 @@ const LIBC = openLibc();
 
 function openLibc() {
   const pointers = { args: ["ptr", "ptr", "u64"], returns: "ptr" } as const;
-  const mapping = { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" } as const;
   if (IS_DARWIN) {
-    const { symbols } = dlopen("libSystem.B.dylib", { memcpy: pointers, mmap: mapping });
-    return { mmap: symbols.mmap, copyIn: symbols.memcpy, copyOut: symbols.memcpy, fallocate: () => 0 };
+    const { symbols } = dlopen("libSystem.B.dylib", { memcpy: pointers });
+    return { copyIn: symbols.memcpy, copyOut: symbols.memcpy, fallocate: () => 0 };
   }
   const { symbols } = dlopen("libc.so.6", {
     memcpy: pointers,
-    mmap: mapping,
     fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
   });
   return {
-    mmap: symbols.mmap,
     copyIn: symbols.memcpy,
     copyOut: symbols.memcpy,
     fallocate: symbols.fallocate,
@@ -248,7 +243,7 @@ function openLibc() {
 
 /** cost: 1 µs */
 function hasFreeMemory(bytes: number): boolean {
-  return hasRoomFor(bytes, statfsSync(FOLDER));
+  return hasRoomFor(bytes, statfsSync(SHARED_FOLDER));
 }
 
 /** A signal may interrupt it. */
@@ -262,38 +257,5 @@ function allocate(file: number, at: number, bytes: number): boolean {
   return false;
 }
 
-function mapShared(file: number, bytes: number): Pointer | undefined {
-  const base = LIBC.mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, file, 0);
-  const address = Number(base ?? MAP_FAILED);
-  return address >= MAP_FAILED || address < 0 ? undefined : (address as Pointer);
-}
-
 const MOST_WORD = 2 ** 31 - 1;
 const newSecret = () => [randomInt(1, MOST_WORD), randomInt(1, MOST_WORD)] as const;
-const newPath = () => join(FOLDER, `${PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
-
-/** Removes zones whose process was killed before it could: their name holds its id. */
-function removeOrphans(): void {
-  for (const name of readdirSync(FOLDER)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const pid = Number(name.slice(PREFIX.length).split("-")[0]);
-    if (!isAlive(pid)) removeName(join(FOLDER, name));
-  }
-}
-
-function removeName(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // already gone, or another user's; a mapping does not need the name
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}

@@ -9,10 +9,9 @@
  * note   the file is sparse: only slots in use take memory. It is mapped whole, but only the part of a row that was
  *        asked for becomes a buffer of the runtime
  */
-import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
-import { closeSync, ftruncateSync, linkSync, openSync, readdirSync, unlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { closeSync, ftruncateSync, linkSync, openSync } from "node:fs";
+import { mapShared, newPath, removeName, removeNamesOf, removeOrphans } from "./shared-file.ts";
 
 const PAGE_BYTES = 4096;
 /** Counter slots in each row: 16 MiB of address space, room for about 15,000 routes with own series. */
@@ -26,8 +25,6 @@ const ROW_BYTES = ROW_SLOTS * 8;
 const HEADER_BYTES = PAGE_BYTES * 8;
 const ZONE_BYTES = HEADER_BYTES + ROW_BYTES * MAX_WORKERS;
 const PREFIX = "weir-zone-";
-
-const zoneFolder = () => (process.platform === "linux" ? "/dev/shm" : tmpdir());
 
 export class Zone {
   readonly path: string;
@@ -46,8 +43,8 @@ export class Zone {
 
   /** Makes a new zone, empty; the caller removes it with `remove`. */
   static create(): Zone {
-    removeOrphans();
-    const path = newPath();
+    removeOrphans(PREFIX);
+    const path = newPath(PREFIX);
     const file = openSync(path, "wx+", 0o600);
     ftruncateSync(file, ZONE_BYTES);
     closeSync(file);
@@ -59,7 +56,7 @@ export class Zone {
    * its own name. Throws when the zone is gone or on another file system.
    */
   static adopt(path: string): Zone {
-    const own = newPath();
+    const own = newPath(PREFIX);
     linkSync(path, own);
     return Zone.open(own);
   }
@@ -83,56 +80,11 @@ export class Zone {
 
   /** Takes away the names that a process made which is gone. */
   static removeOf(pid: number): void {
-    for (const name of readdirSync(zoneFolder())) {
-      if (name.startsWith(`${PREFIX}${pid}-`)) removeName(join(zoneFolder(), name));
-    }
+    removeNamesOf(PREFIX, pid);
   }
 
   /** Takes the name away; processes that have it mapped go on using it. */
   remove(): void {
     removeName(this.path);
-  }
-}
-
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MAP_FAILED = 2 ** 64 - 1;
-
-/** mmap(2); Bun.mmap maps whole files only as one buffer, which would count 2 GiB as garbage to come. */
-function mapShared(file: number, bytes: number): Pointer | undefined {
-  const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
-  const { symbols } = dlopen(name, {
-    mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
-  });
-  const base = symbols.mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, file, 0);
-  const address = Number(base ?? MAP_FAILED);
-  return address >= MAP_FAILED || address < 0 ? undefined : (address as Pointer);
-}
-
-const newPath = () => join(zoneFolder(), `${PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
-
-/** Removes zones whose process was killed before it could: their name holds its id. */
-function removeOrphans(): void {
-  for (const name of readdirSync(zoneFolder())) {
-    if (!name.startsWith(PREFIX)) continue;
-    const pid = Number(name.slice(PREFIX.length).split("-")[0]);
-    if (!isAlive(pid)) removeName(join(zoneFolder(), name));
-  }
-}
-
-function removeName(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // already gone, or another user's; a mapping does not need the name
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
