@@ -8,7 +8,7 @@
  * spec   RFC 9111 §2, §3, §4; RFC 9110 §9.2.3
  */
 import { cacheKey, forwardedKey, isOfTarget } from "../cache/key.ts";
-import type { RequestTest } from "../cache/policy.ts";
+import type { CachePolicy, RequestTest } from "../cache/policy.ts";
 import type { RuleCode } from "../cache/rules.table.ts";
 import type { ListenerConfig, RouteConfig } from "../config/config.ts";
 import { BODY_NONE } from "../core/body.ts";
@@ -18,7 +18,7 @@ import type { Fields } from "../core/fields.ts";
 import { cookieOf, parameterOf } from "../route/request-text.ts";
 import type { Downstream } from "../session/exchange.ts";
 import { keepKey, knownKey } from "./key-memo.ts";
-import type { CacheRules, Planned } from "./plan.ts";
+import type { CacheRules, Planned, Route } from "./plan.ts";
 
 /** in  `listeners`: all of the version; the route's clients come in by some of them */
 export function compileCache(
@@ -38,6 +38,11 @@ export function compileCache(
 
 const portsOf = ({ bind }: ListenerConfig) =>
   bind.map((address) => (address.kind === "tcp" ? address.port : 0));
+
+/** Of the route of an exchange that caches. */
+export function policyOf({ plan }: Planned): CachePolicy {
+  return ((plan.route as Route).cache as CacheRules).policy;
+}
 
 const STEERING = fieldMask("steering");
 const STEERED = STEERING_NAMES.filter((name) => !(SCHEME_NAMES as readonly string[]).includes(name));

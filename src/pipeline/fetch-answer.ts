@@ -18,7 +18,7 @@ import { fieldIdOf } from "../core/field-names.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused } from "./cache-counters.ts";
 import type { CacheNote } from "./cache-note.ts";
-import { crowdOf, isAuthorized } from "./cache-rules.ts";
+import { crowdOf, isAuthorized, policyOf } from "./cache-rules.ts";
 import type { Fetch, Fill } from "./fetch.ts";
 import {
   datedFields,
@@ -35,7 +35,7 @@ import { wholeOf } from "./part-fill.ts";
 import type { SliceOrder } from "./part-order.ts";
 import { Passing } from "./passing.ts";
 import { WAIT } from "./phases.table.ts";
-import type { CacheRules, Planned, Route } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 import { serveStored, wallOf } from "./serve-stored.ts";
 import { answerSliced } from "./sliced-answer.ts";
 import { answerAsCame, answerStored } from "./stored-answer.ts";
@@ -151,11 +151,10 @@ function complete(fetch: Fetch, part: StoredResponse): void {
 }
 
 const noteOf = ({ plan }: Planned) => plan.cache as CacheNote;
-const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
 
 /** One that has been stored before is worth it, whatever its uses. */
 function isRare({ exchange, order }: Fetch): boolean {
-  const { minUses } = rulesOf(exchange).policy;
+  const { minUses } = policyOf(exchange);
   const isNew = order.stale === undefined && !order.isBackground;
   return minUses > 1 && isNew && exchange.plan.services.fetches.countUse(order.key) < minUses;
 }
@@ -165,7 +164,7 @@ function isRare({ exchange, order }: Fetch): boolean {
 function failed(fetch: Fetch, failure: Failure): void {
   const { stale } = fetch.order;
   const kind = TIMEOUTS.has(failure.code) ? "timeout" : "error";
-  const { staleOn } = rulesOf(fetch.exchange).policy;
+  const { staleOn } = policyOf(fetch.exchange);
   if (stale !== undefined && failure.side === "upstream" && staleOn.includes(kind) && replace(fetch, stale))
     return;
   const waiters = fetch.takeWaiters();
@@ -183,7 +182,7 @@ function failed(fetch: Fetch, failure: Failure): void {
 function tooLate(fetch: Fetch, waiter: Planned): void {
   const { stale } = fetch.order;
   const note = noteOf(waiter);
-  const isReplaced = note.mayServeOnError && rulesOf(waiter).policy.staleOn.includes("timeout");
+  const isReplaced = note.mayServeOnError && policyOf(waiter).staleOn.includes("timeout");
   if (stale === undefined || !isReplaced) {
     fall(waiter, fetch.exchange, fail("request_timeout"));
     return;
@@ -199,7 +198,7 @@ function fall(waiter: Planned, inner: Planned, failure: Failure): void {
 }
 
 function isErrorStatus({ exchange }: Fetch): boolean {
-  return rulesOf(exchange).policy.staleOn.includes(exchange.status);
+  return policyOf(exchange).staleOn.includes(exchange.status);
 }
 
 /** Those who may have it get what is stored. out  false: nobody may, so that the answer or the failure counts */
@@ -301,7 +300,7 @@ export function serveShared(waiter: Planned, fetch: Fetch, isFirst: boolean): bo
 
 function fits(waiter: Planned, fetch: Fetch, { stored, index }: Fill): boolean {
   if (isAuthorized(waiter) && (stored.facts.flags & SHAREABLE) === 0) return false;
-  const { vary } = rulesOf(waiter).policy;
+  const { vary } = policyOf(waiter);
   const key = variantKeyOf(fetch.order.primary, index, waiter.requestFields, vary);
   const slice = sliceOf(fetch, stored);
   return stored.key === (slice === undefined ? key : sliceKey(key, slice.number));

@@ -22,10 +22,11 @@ import { type ClientMemo, type Downstream, Exchange, type TlsSession } from "../
 import type { Listener } from "../session/listener.ts";
 import { type Alarm, alarmAfter, dismiss } from "../transport/alarm.ts";
 import { clock } from "../transport/clock.ts";
+import { policyOf } from "./cache-rules.ts";
 import type { GrowingBody } from "./growing-body.ts";
 import { type PartOrder, rangeLines } from "./part-order.ts";
 import { type Passing, Waiting } from "./passing.ts";
-import { type CacheRules, Plan, type Planned, type Route } from "./plan.ts";
+import { Plan, type Planned, type Route } from "./plan.ts";
 
 /** Where a fetch stands. */
 export type FetchState =
@@ -425,7 +426,7 @@ function fieldsToSend(client: Planned, fetch: Fetch): Fields {
   if (part?.kind !== "asked") for (const name of RANGES) fields.drop(name);
   if (part !== undefined) fields.added += rangeLines(part);
   if (isForMany(fetch)) for (const name of PATIENCE) fields.drop(name);
-  const { vary } = ((client.plan.route as Route).cache as CacheRules).policy;
+  const { vary } = policyOf(client);
   const encoding = encodingToSend(asked, vary);
   if (encoding !== undefined) {
     fields.drop("accept-encoding");

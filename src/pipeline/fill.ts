@@ -24,13 +24,13 @@ import { OWN_FIELDS } from "../protocol/h1/writer.ts";
 import { reasonOf } from "../protocol/reasons.table.ts";
 import { clock } from "../transport/clock.ts";
 import { countRefused, countStored } from "./cache-counters.ts";
-import { authorityOf, isKnown } from "./cache-rules.ts";
+import { authorityOf, isKnown, policyOf } from "./cache-rules.ts";
 import type { Fetch, FetchOrder, Fill, Keeping } from "./fetch.ts";
 import { GrowingBody, type Keeper } from "./growing-body.ts";
 import { keptFacts, putIndex } from "./kept-facts.ts";
 import { type Around, allOf, announcedPart, isWholePart, placed } from "./part-fill.ts";
 import type { SliceOrder } from "./part-order.ts";
-import type { CacheRules, Planned, Route } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 
 const DATE_NAME = "date";
 const CONTENT_TYPE = fieldIdOf("content-type");
@@ -63,15 +63,13 @@ export type FillSource = Pick<Fetch, "exchange" | "store" | "asked" | "directive
   readonly order: Pick<FetchOrder, "primary" | "part">;
 };
 
-const rulesOf = ({ plan }: Planned) => (plan.route as Route).cache as CacheRules;
-
 /** May the answer be stored, and how? */
 export function judge(source: FillSource, around?: Around): Kept {
   const { exchange: inner } = source;
   const fields = around?.fields ?? inner.responseFields;
   const status = around === undefined ? inner.status : OK;
   const verdict = judgeFields(source, status, fields, around?.length ?? declaredBytesOf(inner));
-  const varies = varyNames(fields, rulesOf(inner).policy.vary);
+  const varies = varyNames(fields, policyOf(inner).vary);
   return { verdict, fields, varies: varies === "*" ? [] : varies, around, slice: undefined };
 }
 
@@ -105,7 +103,7 @@ function judgeFields(
   declaredBytes: number,
 ): StoreVerdict {
   const { exchange: inner, asked } = source;
-  const { policy } = rulesOf(inner);
+  const policy = policyOf(inner);
   const { epochMs, chance } = inner.plan.services;
   const verdict = judgeResponse(
     {
@@ -154,7 +152,7 @@ export function fillOf(source: FillSource, { verdict, fields, varies, around, sl
   const lines = linesOf(inner, fields, verdict.dropped);
   const facts = { ...factsOf(source, verdict, around === undefined ? inner.status : OK), ...placeOf(slice) };
   const index = indexOf(source, facts, varies);
-  const variant = variantKeyOf(order.primary, index, asked, rulesOf(inner).policy.vary);
+  const variant = variantKeyOf(order.primary, index, asked, policyOf(inner).vary);
   const key =
     order.part?.kind === "slice" && slice !== undefined ? sliceKey(variant, order.part.number) : variant;
   const whole = inner.plan.isEnd ? wholeBody(inner, around) : undefined;
@@ -318,7 +316,7 @@ const linesBuffer = (fields: Fields) =>
 
 function keeperOf(source: FillSource, stored: StoredResponse): Keeper {
   const { store, exchange, order } = source;
-  const { maxBytes, minBytes } = rulesOf(exchange).policy;
+  const { maxBytes, minBytes } = policyOf(exchange);
   return {
     smallBytes: roomOf(source, stored),
     maxBytes:
@@ -361,7 +359,7 @@ export function freshened(fetch: Fetch, stale: StoredResponse): Freshened {
   const { exchange: inner } = fetch;
   const merged = fieldsOfLines(freshenLines(stale.fields, inner.responseFields));
   const fields = merged.view();
-  if (!rulesOf(inner).policy.ignore.includes("set-cookie")) {
+  if (!policyOf(inner).ignore.includes("set-cookie")) {
     for (const name of OF_ONE_CLIENT) fields.drop(name);
   }
   const verdict = judgeStored(fetch, stale, fields);
@@ -377,7 +375,7 @@ export function freshened(fetch: Fetch, stale: StoredResponse): Freshened {
 
 /** False when it varies from now on by what its key says nothing of: others would get it who do not select it (§4.1). */
 function isAtItsKey({ exchange, order }: Fetch, { key }: StoredResponse, fields: Fields): boolean {
-  const names = varyNames(fields, rulesOf(exchange).policy.vary);
+  const names = varyNames(fields, policyOf(exchange).vary);
   return names !== "*" && tellsApart(key, order.primary, names);
 }
 

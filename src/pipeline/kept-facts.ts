@@ -12,7 +12,8 @@ import type { StoreVerdict } from "../cache/verdict.ts";
 import { LENGTH_UNKNOWN } from "../core/body.ts";
 import type { Fields } from "../core/fields.ts";
 import { clock } from "../transport/clock.ts";
-import type { CacheRules, Planned, Route } from "./plan.ts";
+import { policyOf } from "./cache-rules.ts";
+import type { Planned } from "./plan.ts";
 
 const NO_BODY = Buffer.alloc(0);
 /** An index costs little, and is of use as long as any variant. */
@@ -35,7 +36,7 @@ export function keptFacts(
   status: number,
 ): StoredFacts {
   const { plan, sentAtMs } = exchange;
-  const { policy } = (plan.route as Route).cache as CacheRules;
+  const policy = policyOf(exchange);
   const url = urlOfKey(primary);
   return {
     status,

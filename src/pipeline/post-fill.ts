@@ -13,9 +13,9 @@ import type { CacheStore } from "../cache/store.ts";
 import type { StoreVerdict } from "../cache/verdict.ts";
 import type { AskedPost, CacheNote } from "./cache-note.ts";
 import { invalidate } from "./cache-purge.ts";
-import { keyOf, unfitOf } from "./cache-rules.ts";
+import { keyOf, policyOf, unfitOf } from "./cache-rules.ts";
 import { type FillSource, fillOf, judge, type Kept } from "./fill.ts";
-import type { CacheRules, Planned, Route } from "./plan.ts";
+import type { CacheRules, Planned } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
 
 const LOCATION_NAME = "content-location";
@@ -66,7 +66,7 @@ function isCandidate({ status, plan, responseFields }: Planned): boolean {
 }
 
 function sourceOf(exchange: Planned, { store, primary, asked, mark }: AskedPost): FillSource {
-  const { heedsClient } = ((exchange.plan.route as Route).cache as CacheRules).policy;
+  const { heedsClient } = policyOf(exchange);
   const directives = requestDirectives(asked, heedsClient);
   return { exchange, store, asked, directives, mark, order: { primary } };
 }

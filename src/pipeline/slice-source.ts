@@ -17,12 +17,12 @@ import type { ReuseVerdict } from "../cache/verdict.ts";
 import { defectText } from "../core/failure.ts";
 import { clock, readClock } from "../transport/clock.ts";
 import type { CacheNote } from "./cache-note.ts";
-import { isAuthorized } from "./cache-rules.ts";
+import { isAuthorized, policyOf } from "./cache-rules.ts";
 import { Fetch, type FetchOrder } from "./fetch.ts";
 import { FileSource, openBody } from "./file-source.ts";
 import type { BodySource, GrowingBody, GrowthReader } from "./growing-body.ts";
 import { MemorySource } from "./memory-source.ts";
-import type { CacheRules, Planned, Route } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 import { wallOf } from "./serve-stored.ts";
 
 /** Of a slice that has just been opened. */
@@ -251,7 +251,7 @@ export class SliceSource implements BodySource {
     if (this.#isLeft) return Promise.reject(new Error("its client has left"));
     const { exchange, store, key, primary, sliceBytes, settle } = this.#of;
     const { fetches } = exchange.plan.services;
-    const { policy } = (exchange.plan.route as Route).cache as CacheRules;
+    const policy = policyOf(exchange);
     const order = {
       key: sliceKey(key, number),
       primary,
